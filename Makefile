@@ -1,0 +1,49 @@
+# Two commands do everything: `make demo` and `make test`. Both make the virtual environment first.
+#
+#   PYTHON       the interpreter to start from
+#   VENV         where the virtual environment goes
+#   TORCH        what to install as PyTorch; the CPU build is enough for everything here
+#   PIP_OPTIONS  passed to every `pip install`, for example another index for a CUDA build of torch
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+PIP_OPTIONS ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS)
+PYTEST_OPTIONS ?=
+
+.PHONY: demo test lint benchmark clean
+.DEFAULT_GOAL := demo
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps hold what was installed; they are older than the files that say what to install when it must be done again.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing deepict_dask into $(VENV) (a few minutes the first time)"
+	$(PIP) "$(TORCH)"
+	$(PIP) --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@echo "Installing what the tests need into $(VENV)"
+	$(PIP) --constraint constraints.txt --editable ".[test]"
+	@touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/deepict-dask demo --output demo_output --overwrite
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check deepict_dask tests examples
+	$(BIN)/ruff format --check deepict_dask tests examples
+	$(BIN)/mypy deepict_dask
+	$(BIN)/lint-imports
+
+benchmark: $(VENV)/.installed-test
+	$(BIN)/python -m tests.benchmarks.whole_run
+
+clean:
+	rm -rf build dist demo_output *.egg-info

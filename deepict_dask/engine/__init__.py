@@ -1,0 +1,1 @@
+"""How blocks meet: lazy Dask graphs over the kernels, or one small table."""

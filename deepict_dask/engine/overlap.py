@@ -1,0 +1,192 @@
+"""The one ``map_overlap`` of the package: a kernel applied to cores with their halos.
+
+Every kernel sees the same thing, however the tomogram is stored: a block of the fixed shape
+``core + 2 * halo`` whose voxels beyond the tomogram are mirrored at the *tomogram's* edge (numpy's
+``reflect``). Two ways lead there, byte for byte the same:
+
+``exchange``
+    ``dask.array.map_overlap``: blocks borrow halos from their neighbors. For lazy arrays of any
+    origin. 20 to 30 tasks per block, and a halo slice keeps its whole neighbor in memory.
+``read``
+    Each task reads core and halo from the store itself: one task per block, memory bounded by
+    the block and not by the tomogram. For stored arrays; what the stages use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from deepict_dask.errors import InputError
+from deepict_dask.geometry import BlockGrid, Shape, align_up, reflect_indices
+
+Kernel = Callable[..., np.ndarray]
+
+
+def map_overlap(
+    kernel: Kernel,
+    source: Any,
+    grid: BlockGrid,
+    halo: Shape,
+    *,
+    dtype: Any,
+    n_channels: int | None = None,
+    kwargs: dict[str, Any] | None = None,
+) -> da.Array:
+    """Apply a kernel to every block of a tomogram, lazily.
+
+    Parameters
+    ----------
+    kernel : callable
+        ``kernel(block, **kwargs)`` with a block of shape ``core + 2 * halo``; returns the core, shape
+        ``core`` or ``(n_channels, *core)``. Pure, and importable on the workers.
+    source : dask.array.Array or stored array
+        The tomogram, shape (z, y, x). A Dask array goes the ``exchange`` way (rechunked to the
+        grid if need be); anything else that has ``shape``, ``dtype`` and slices (a ``zarr.Array``, a
+        memory map, a ``Source``) the ``read`` way.
+    grid : BlockGrid
+        Where the cores lie. With a Dask array no core may be thinner than the halo.
+    halo : (int, int, int)
+        Voxels of context on each side, (z, y, x).
+    dtype : dtype
+        Of the result.
+    n_channels : int, optional
+        Length of a leading channel axis that the kernel adds.
+    kwargs : dict, optional
+        For the kernel; travels once with the graph, so nothing large belongs here.
+
+    Returns
+    -------
+    dask.array.Array
+        Shape (z, y, x) or (channel, z, y, x), chunked as the grid.
+
+    Notes
+    -----
+    A task holds the block, ``prod(core + 2 * halo)`` voxels, and what the kernel needs.
+    """
+    if tuple(source.shape) != tuple(grid.shape):
+        raise InputError(
+            f"the block grid is for a tomogram of shape {grid.shape}, not {tuple(source.shape)}; make a new one"
+        )
+    chunks: tuple[Any, ...] = grid.chunks if n_channels is None else ((n_channels,), *grid.chunks)
+    common = {"grid": grid, "halo": halo, "kernel": kernel, "kernel_kwargs": kwargs or {}}
+    meta = np.empty((0,) * len(chunks), dtype)
+    if not isinstance(source, da.Array):
+        return da.map_blocks(
+            _read_block, source=_Unsliced(source), chunks=chunks, dtype=dtype, meta=meta, **common
+        )
+    for axis, (sizes, h) in enumerate(zip(grid.chunks, halo, strict=True)):
+        if len(sizes) > 1 and min(sizes) < h:
+            raise InputError(
+                f"halo {halo} exceeds the core {min(sizes)} on axis {'zyx'[axis]}; "
+                f"use a core of at least {h} or a shallower network"
+            )
+    blocks = source.rechunk(grid.chunks)
+    return da.map_overlap(
+        _exchange_block,
+        blocks,
+        # An axis in one piece has no neighbor to borrow from, and may be thinner than the halo.
+        depth=tuple(h if len(sizes) > 1 else 0 for h, sizes in zip(halo, grid.chunks, strict=True)),
+        boundary="none",
+        trim=False,
+        allow_rechunk=False,
+        chunks=chunks,
+        new_axis=None if n_channels is None else 0,
+        dtype=dtype,
+        meta=meta,
+        **common,
+    )
+
+
+class _Unsliced:
+    """Keeps Dask from taking a stored array for one of its own and loading it."""
+
+    def __init__(self, array: Any):
+        self.array = array
+
+    def __dask_tokenize__(self) -> Any:
+        from dask.base import normalize_token
+
+        return ("stored", normalize_token(self.array))
+
+
+def _window(grid: BlockGrid, halo: Shape, index: Shape) -> list[np.ndarray]:
+    """Voxels (indices on each axis) that a block shows: core + 2 * halo, mirrored at the tomogram's edge.
+
+    Behind a last core that is smaller than the others (filled up to the grid's alignment) the
+    window stands still at the end of its halo: nothing that is kept depends on those voxels, but
+    they must be alike on both ways.
+    """
+    shown = []
+    for i, n, k, h in zip(index, grid.shape, grid.core, halo, strict=True):
+        start = i * k
+        stop = start + min(k, align_up(n - start, grid.align))
+        positions = reflect_indices(start - h, stop + h, n)
+        shown.append(np.concatenate([positions, np.full(start + k - stop, positions[-1])]))
+    return shown
+
+
+def _take(block: np.ndarray, indices: list[np.ndarray]) -> np.ndarray:
+    """Outer-index a block; a run of consecutive voxels costs a slice only."""
+    for axis, index in enumerate(indices):
+        if index.size != block.shape[axis] or (np.diff(index) != 1).any():
+            block = np.take(block, index, axis=axis)
+    return np.ascontiguousarray(block)
+
+
+def _apply(
+    block: np.ndarray, index: Shape, grid: BlockGrid, kernel: Kernel, kwargs: dict[str, Any]
+) -> np.ndarray:
+    core = kernel(block, **kwargs)
+    z, y, x = (slice(r.stop - r.start) for r in grid.region(index))
+    return np.ascontiguousarray(core[..., z, y, x])
+
+
+def read_window(source: Any, grid: BlockGrid, halo: Shape, index: Shape) -> np.ndarray:
+    """Read core and halo of one block from a stored array, mirrored at the tomogram's edge.
+
+    Parameters
+    ----------
+    source : stored array
+        Shape (z, y, x), sliced with three slices.
+    grid, halo, index
+        As in `map_overlap`; ``index`` is the block's (z, y, x) number.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``core + 2 * halo``, dtype of the source, C-contiguous.
+    """
+    shown = _window(grid, halo, index)
+    region = tuple(slice(int(i.min()), int(i.max()) + 1) for i in shown)
+    return _take(np.asarray(source[region]), [i - r.start for i, r in zip(shown, region, strict=True)])
+
+
+def _read_block(
+    source: _Unsliced,
+    grid: BlockGrid,
+    halo: Shape,
+    kernel: Kernel,
+    kernel_kwargs: dict[str, Any],
+    block_id: tuple[int, ...] = (),
+) -> np.ndarray:
+    index: Shape = block_id[-3:]  # type: ignore[assignment]
+    return _apply(read_window(source.array, grid, halo, index), index, grid, kernel, kernel_kwargs)
+
+
+def _exchange_block(
+    block: np.ndarray,
+    grid: BlockGrid,
+    halo: Shape,
+    kernel: Kernel,
+    kernel_kwargs: dict[str, Any],
+    block_id: tuple[int, ...] = (),
+) -> np.ndarray:
+    index: Shape = block_id[-3:]  # type: ignore[assignment]
+    # What map_overlap delivers begins a halo before the core, but for the first block of an axis.
+    begins = [i * k - (h if i else 0) for i, k, h in zip(index, grid.core, halo, strict=True)]
+    shown = [i - b for i, b in zip(_window(grid, halo, index), begins, strict=True)]
+    return _apply(_take(block, shown), index, grid, kernel, kernel_kwargs)

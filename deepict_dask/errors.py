@@ -1,0 +1,48 @@
+"""The errors of the package: one sentence each, saying rule, value, place and way out.
+
+Every error is also a standard exception type, so that callers need not know this module.
+``exit_code`` is what the command line returns: 2 for a mistake of the user's, 1 for failed work.
+"""
+
+
+class DeepictError(Exception):
+    """Base of all errors that the package raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(DeepictError, ValueError):
+    """A value, file or combination that the user must change."""
+
+    exit_code = 2
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A path that does not exist."""
+
+    def __str__(self) -> str:
+        # FileNotFoundError would format (errno, message) pairs; the sentence alone is wanted.
+        return str(self.args[0]) if self.args else ""
+
+
+class FormatError(InputError):
+    """A file that exists but cannot be read as what it claims to be."""
+
+
+class SettingsError(InputError):
+    """A setting that is unknown, of the wrong type or out of range."""
+
+
+class UnsafeCheckpointError(InputError):
+    """A checkpoint whose pickle asks for code that is not on the allow-list."""
+
+
+class OutputExistsError(InputError, FileExistsError):
+    """An output that exists with other settings, or is in the way."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class WorkError(DeepictError, RuntimeError):
+    """Work that was asked for correctly and failed all the same."""
