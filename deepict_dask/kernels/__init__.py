@@ -1,0 +1,1 @@
+"""Mathematics of one block: numpy in, numpy out, nothing else known."""
