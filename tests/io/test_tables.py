@@ -1,0 +1,209 @@
+"""Particle tables: round trips, third-party readers, and errors that name the cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import starfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepict_dask.errors import FormatError, InputError, MissingFileError
+from deepict_dask.io.tables import FORMATS, read_particles, write_particles
+from deepict_dask.particles import COLUMNS, Particles
+
+NAMES = {"csv": "picks.csv", "motl": "picks_motl.csv", "star": "picks.star", "parquet": "picks.parquet"}
+
+
+def some(n=5, **others):
+    rng = np.random.default_rng(n)
+    known = {
+        "label": np.arange(1, n + 1) * 3,
+        "score": rng.random(n),
+        "score_max": rng.random(n),
+        "size": rng.integers(1, 999, n),
+        "positions": rng.random((n, 3)) * 100,
+        "voxel_size": (13.48, 13.48, 13.48),
+        "tomogram": "001",
+    }
+    return Particles.from_positions(**(known | others))
+
+
+def test_formats_all_have_a_test_name():
+    assert set(NAMES) == set(FORMATS)
+
+
+@settings(max_examples=25, deadline=None)
+@given(values=st.lists(st.tuples(*[st.floats(0, 1e4)] * 4), max_size=6), edge=st.floats(0.5, 50))
+@pytest.mark.parametrize("name", ["csv", "parquet"])
+def test_csv_and_parquet_give_every_bit_back(tmp_path_factory, name, values, edge):
+    rows = np.array(values).reshape(-1, 4)
+    before = some(len(rows), positions=rows[:, :3], score=rows[:, 3], voxel_size=(edge, 2 * edge, 3 * edge))
+    after = read_particles(write_particles(before, tmp_path_factory.mktemp("t") / NAMES[name]))
+    for column in ("label", "z", "y", "x", "score", "score_max", "size"):
+        assert getattr(after, column).tobytes() == getattr(before, column).tobytes()
+    if name == "parquet":
+        assert after.voxel_size == before.voxel_size
+
+
+@pytest.mark.parametrize("edges", [(13.48, 13.48, 13.48), (31.36, 13.48, 10.0), (1 / 3, 7.123456789, 2.5)])
+def test_csv_gives_the_voxel_size_back(tmp_path, edges):
+    assert read_particles(write_particles(some(voxel_size=edges), tmp_path / "p.csv")).voxel_size == edges
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_empty_tables_round_trip(tmp_path, name):
+    path = write_particles(some(0), tmp_path / NAMES[name])
+    assert path.is_file()
+    after = read_particles(path)
+    assert len(after) == 0 and after.positions.shape == (0, 3)
+
+
+def test_an_unknown_voxel_size_and_unknown_scores_stay_unknown(tmp_path):
+    for name in ("csv", "star", "parquet"):
+        before = Particles.from_positions([[1, 2, 3]], tomogram="t")
+        after = read_particles(write_particles(before, tmp_path / NAMES[name]))
+        assert after.voxel_size is None
+        assert np.isnan(after.score).all()
+        assert after.positions.tolist() == [[1, 2, 3]]
+
+
+def test_csv_as_pandas_reads_it(tmp_path):
+    table = pd.read_csv(write_particles(some(), tmp_path / "p.csv"))
+    assert tuple(table) == COLUMNS
+    pd.testing.assert_frame_equal(table, some().to_dataframe(), rtol=1e-14)
+
+
+def test_motl_rounds_half_to_even_and_counts_from_one(tmp_path):
+    particles = Particles.from_positions(
+        [[0.5, 1.5, 2.5], [3.49, 4.51, 7]], size=np.array([62, 301]), label=np.array([4, 9])
+    )
+    text = write_particles(particles, tmp_path / "a_motl.csv").read_bytes()
+    assert text == (
+        b"62,2,2,1,0,0,0,2,2,0,0,0,0,0,0,0,0,0,0,1\n"
+        b"301,7,5,2,0,0,0,7,5,3,0,0,0,0,0,0,0,0,0,1\n"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ["plain", "six", "intersection", "contact", "colocalization"])
+def test_the_originals_motls_are_read_and_written_back_byte_for_byte(shared, tmp_path, case):
+    original = shared / "reference" / "pick" / f"even_{case}_motl.csv"
+    assert (
+        write_particles(read_particles(original), tmp_path / "x_motl.csv").read_bytes()
+        == original.read_bytes()
+    )
+
+
+def test_star_as_starfile_reads_it(tmp_path):
+    before = some(3)
+    path = write_particles(before, tmp_path / "p.star")
+    blocks = starfile.read(path, always_dict=True, parse_as_string=["rlnTomoName"])
+    assert list(blocks) == ["particles"]
+    table = blocks["particles"]
+    assert list(table) == [
+        "rlnTomoName", "rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ", "rlnAutopickFigureOfMerit", "rlnPixelSize",
+    ]  # fmt: skip
+    assert table["rlnTomoName"].tolist() == ["001"] * 3
+    np.testing.assert_allclose(table["rlnCoordinateX"], before.x, rtol=1e-14)
+    np.testing.assert_allclose(table["rlnCoordinateZ"], before.z, rtol=1e-14)
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_star_gives_every_bit_back(tmp_path, n):
+    before = some(n, tomogram="my tomogram 7")
+    after = read_particles(write_particles(before, tmp_path / "p.star"))
+    assert after.positions.tobytes() == before.positions.tobytes()
+    assert after.score.tobytes() == before.score.tobytes()
+    assert (after.tomogram, after.voxel_size) == ("my tomogram 7", before.voxel_size)
+
+
+def test_star_without_a_tomogram_name_uses_the_files(tmp_path):
+    path = write_particles(some(2, tomogram=""), tmp_path / "TS_014.star")
+    assert read_particles(path).tomogram == "TS_014"
+
+
+def test_parquet_keeps_settings_in_the_schema(tmp_path):
+    before = some(attributes={"threshold": 0.5, "border": [0, 1, 2]}, class_name="ribosome")
+    path = write_particles(before, tmp_path / "p.parquet")
+    assert tuple(pq.read_schema(path).names) == COLUMNS
+    after = read_particles(path)
+    assert after.attributes == before.attributes
+    assert (after.class_name, after.tomogram, after.voxel_size) == ("ribosome", "001", (13.48,) * 3)
+
+
+def test_truth_tables_are_read_by_class(shared):
+    path = shared / "data" / "phantom" / "TS_014" / "particles.csv"
+    truth = read_particles(path, class_name="ribosome")
+    table = pd.read_csv(path)
+    expected = table[table["class"] == "ribosome"][["z", "y", "x"]].to_numpy()
+    np.testing.assert_array_equal(truth.positions, expected)
+    assert truth.class_name == "ribosome"
+
+
+def test_a_format_can_be_said_and_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path):
+    path = write_particles(some(), tmp_path / "deep" / "picks.txt", format="csv")
+    assert len(read_particles(path, format="csv")) == 5
+    for call in (lambda: write_particles(some(), tmp_path / "picks.xlsx"), lambda: read_particles(path)):
+        with pytest.raises(InputError, match=r"_motl.csv, .csv, .star, .parquet"):
+            call()
+    with pytest.raises(InputError, match="csv, motl, star, parquet"):
+        write_particles(some(), tmp_path / "p.csv", format="tsv")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = write_particles(some(2), tmp_path / "p.csv")
+    old = path.read_bytes()
+
+    def broken(particles, temporary):
+        temporary.write_text("half a ta")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(FORMATS["csv"], "write", broken)
+    with pytest.raises(OSError, match="disk full"):
+        write_particles(some(3), path)
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["p.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "z,y,x\n1,2,3\n1,two,3\n", ("a.csv", "column y", "'two'", "line 3")),
+        ("a.csv", "z,y,x\n1,,3\n", ("column y", "line 2")),
+        ("a.csv", "z,y,x\n1,nan,3\n", ("column y", "finite")),
+        ("a.csv", "z,y,x\n1,2\n", ("line 2", "2 cells")),
+        ("a.csv", "z,y\n1,2\n", ("no column x", "z, y, x")),
+        ("a.csv", "", ("no column z, y, x", "none")),
+        ("a.csv", "z,y,x,score\n1,2,3,good\n", ("column score", "'good'")),
+        ("a_motl.csv", "1,2,3\n", ("line 1", "20")),
+        ("a_motl.csv", "1,2,3,4,5,6,7,8,9,z,0,0,0,0,0,0,0,0,0,1\n", ("column 10", "'z'")),
+        ("a.star", "data_\n\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n1 2\n", ("rlnCoordinateZ",)),
+        ("a.star", "nothing of the kind\n", ("a.star", "rlnCoordinateX")),
+        (
+            "a.star",
+            "data_\n\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n_rlnCoordinateZ #3\n1 2 3\n1 q 3\n",
+            ("rlnCoordinateY", "'q'", "row 2"),
+        ),
+        ("a.parquet", "PAR1 and nothing", ("a.parquet", "not a Parquet file")),
+    ],
+)
+def test_faulty_tables_are_refused_with_file_column_and_row(tmp_path, name, text, words):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(FormatError) as caught:
+        read_particles(path)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_missing_file_is_said_so(tmp_path):
+    with pytest.raises(MissingFileError, match="no particle table"):
+        read_particles(tmp_path / "none.csv")
+
+
+def test_a_missing_class_column_is_said_so(tmp_path):
+    path = write_particles(some(), tmp_path / "p.csv")
+    with pytest.raises(FormatError, match="no column class"):
+        read_particles(path, class_name="ribosome")
