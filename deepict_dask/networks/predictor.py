@@ -1,0 +1,216 @@
+"""From the name of a checkpoint to probabilities: what a task carries, and what a process keeps.
+
+A task carries a `ModelSpec`, some hundred bytes; each process loads the weights once and keeps
+the predictor. One forward pass runs at a time, on all of its threads, while other threads of the
+process read and write.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from deepict_dask.errors import InputError
+from deepict_dask.networks.architecture import Architecture
+from deepict_dask.networks.checkpoint import Model, load_checkpoint
+from deepict_dask.networks.openvino_runtime import has_openvino
+
+Triple = tuple[int, int, int]
+
+_FORWARD = threading.Lock()
+_LOADING = threading.Lock()
+_PREDICTORS: dict[ModelSpec, Predictor] = {}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A network by reference, and how to run it; hashable and small.
+
+    Attributes
+    ----------
+    path : str
+        The checkpoint, as the worker sees it.
+    checksum : str
+        ``sha256:...`` of that file.
+    runtime : {"auto", "torch", "openvino"}
+    device : {"auto", "cpu", "cuda"}
+    threads : int or None
+        Threads of one forward pass on a CPU; None for all cores.
+    tiling : {"exact", "deepict"}
+        Which of the two ways to cut a tomogram the tasks use.
+    """
+
+    path: str
+    checksum: str
+    runtime: Literal["auto", "torch", "openvino"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = None
+    tiling: Literal["exact", "deepict"] = "exact"
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        *,
+        runtime: Literal["auto", "torch", "openvino"] = "auto",
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        threads: int | None = None,
+        tiling: Literal["exact", "deepict"] = "exact",
+    ) -> ModelSpec:
+        """Refer to an opened model."""
+        return cls(str(model.path), model.checksum, runtime, device, threads, tiling)
+
+
+class Network(Protocol):
+    """What a runtime offers."""
+
+    name: str
+
+    def core(self, block: np.ndarray, halo: Triple) -> np.ndarray:
+        """Compute the probabilities of a block's core."""
+
+    def boxes(self, boxes: np.ndarray) -> np.ndarray:
+        """Compute the probabilities of whole boxes with zero padding."""
+
+
+class Predictor:
+    """A loaded network.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    runtime : str
+        ``torch`` or ``openvino``.
+    """
+
+    def __init__(self, network: Network, architecture: Architecture) -> None:
+        self._network = network
+        self.architecture = architecture
+        self.runtime = network.name
+
+    def predict_core(self, block: np.ndarray, halo: Triple) -> np.ndarray:
+        """Compute the probabilities of a block's core, as one pass over the whole tomogram would.
+
+        Parameters
+        ----------
+        block : numpy.ndarray of float32, shape (z, y, x)
+            Core and halo, normalized; the core a multiple of ``2**depth`` that starts at one.
+        halo : (int, int, int)
+            Voxels of context on each side, at least the receptive radius.
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape (classes, *core), in [0, 1]
+
+        Raises
+        ------
+        InputError
+            Where block and halo do not fit the network.
+        """
+        with _FORWARD:
+            return self._network.core(block, halo)
+
+    def predict_boxes(self, boxes: np.ndarray) -> np.ndarray:
+        """Compute the probabilities of boxes with zero padding, as the original does.
+
+        Parameters
+        ----------
+        boxes : numpy.ndarray of float32, shape (n, z, y, x)
+            Normalized boxes (64^3 in the original); edges are multiples of ``2**depth``.
+
+        Returns
+        -------
+        numpy.ndarray of float32, shape (n, classes, z, y, x), in [0, 1]
+
+        Raises
+        ------
+        InputError
+            Where the edges are not multiples of ``2**depth``.
+        """
+        step = self.architecture.alignment
+        if boxes.ndim != 4 or any(n % step or n < 1 for n in boxes.shape[1:]):
+            raise InputError(
+                f"boxes of shape {boxes.shape} do not fit the network; they must be (n, z, y, x) with edges that are "
+                f"multiples of 2**depth = {step}"
+            )
+        with _FORWARD:
+            return self._network.boxes(boxes)
+
+
+def resolve_runtime(runtime: str = "auto", device: str = "auto") -> str:
+    """Choose ``torch`` or ``openvino``.
+
+    ``auto`` is OpenVINO where it is installed and there is no GPU to use, else torch.
+
+    Raises
+    ------
+    InputError
+        For a runtime that is unknown or not installed, or a device it cannot use.
+    """
+    if runtime == "auto":
+        if device != "cpu" and (device == "cuda" or _has_gpu()):
+            return "torch"
+        return "openvino" if has_openvino() else "torch"
+    if runtime == "openvino":
+        if not has_openvino():
+            raise InputError(
+                "the runtime openvino is not installed; install the package openvino or use the runtime torch"
+            )
+        if device == "cuda":
+            raise InputError(
+                "the runtime openvino has no device cuda; use the runtime torch or the device cpu"
+            )
+    elif runtime != "torch":
+        raise InputError(f"the runtime {runtime!r} is unknown; use auto, torch or openvino")
+    return runtime
+
+
+def get_predictor(spec: ModelSpec) -> Predictor:
+    """Give this process's predictor, which is loaded on the first call.
+
+    Raises
+    ------
+    InputError
+        Where the file is not the one that the specification means, or a runtime is missing.
+    """
+    with _LOADING:
+        if spec not in _PREDICTORS:
+            _PREDICTORS[spec] = _load(spec)
+        return _PREDICTORS[spec]
+
+
+def _load(spec: ModelSpec) -> Predictor:
+    runtime = resolve_runtime(spec.runtime, spec.device)
+    loaded = load_checkpoint(Path(spec.path))
+    if loaded.checksum != spec.checksum:
+        raise InputError(
+            f"the checkpoint {spec.path} has the checksum {loaded.checksum}, but the work was planned with "
+            f"{spec.checksum}; it changed meanwhile or differs between machines; start again with the present file"
+        )
+    network: Network
+    if runtime == "openvino":
+        from deepict_dask.networks.openvino_runtime import OpenVinoNetwork
+
+        network = OpenVinoNetwork(loaded.architecture, loaded.state, spec.threads)
+    else:
+        from deepict_dask.networks.torch_runtime import TorchNetwork
+
+        network = TorchNetwork(loaded.architecture, loaded.state, spec.threads, spec.device)
+    return Predictor(network, loaded.architecture)
+
+
+def _has_gpu() -> bool:
+    # Importing torch takes seconds and hundreds of megabytes: without NVIDIA's driver there is no need to ask it.
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    if sys.platform == "linux" and not any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/dxg")):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
