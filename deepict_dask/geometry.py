@@ -145,6 +145,20 @@ def block_grid(shape: Shape, target: int | Shape, *, align: int = 1, at_least: i
     return BlockGrid(shape, (cores[0], cores[1], cores[2]), align)
 
 
+# What one task reads, writes or filters: 36 MB of float32. Three halvings make the pyramid, and no core
+# is thinner than the largest halo of an equalization.
+STORAGE_CORE, STORAGE_ALIGN, STORAGE_LEAST = 208, 8, 64
+
+
+def storage_grid(shape: Shape) -> BlockGrid:
+    """Cut a tomogram into what one task stores; what is computed on it depends on the shape alone.
+
+    >>> storage_grid((500, 960, 928)).core
+    (168, 192, 192)
+    """
+    return block_grid(shape, STORAGE_CORE, align=STORAGE_ALIGN, at_least=STORAGE_LEAST)
+
+
 def divisor_chunk(core: int, largest: int = 64, multiple_of: int = 1) -> int:
     """Give the largest divisor of a core's edge that is at most ``largest``.
 

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-# Tests must not depend on how many cores a machine has, nor phone anyone.
-os.environ.setdefault("OPENVINO_TELEMETRY_ENABLED", "0")
 
 
 @pytest.fixture(scope="session")

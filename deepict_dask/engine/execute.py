@@ -76,7 +76,7 @@ def execute(parts: da.Array, stores: Sequence[da.Array] = (), advance: Advance =
     WorkError
         If workers died under a block too often.
     """
-    client = _client()
+    client = active_client()
     if client is None:
         computed = dask.compute(_counted(parts, advance), *stores, scheduler="threads")[0]
         return list(computed.ravel())
@@ -104,7 +104,17 @@ def execute(parts: da.Array, stores: Sequence[da.Array] = (), advance: Advance =
         client.cancel(everything)
 
 
-def _client() -> Any:
+def smallest_worker_memory() -> int | None:
+    """Give the memory limit in bytes of the smallest worker; None without a cluster or without limits."""
+    client = active_client()
+    if client is None:
+        return None
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return min((w["memory_limit"] for w in workers if w["memory_limit"]), default=None)
+
+
+def active_client() -> Any:
+    """Give the distributed client that computations go to; None if there is none."""
     try:
         from distributed import default_client
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepict_dask.engine.gather import boxed, gathered
 from deepict_dask.errors import InputError
 from deepict_dask.kernels.labelling import BlockComponents, block_components, check_connectivity, label_block
 from deepict_dask.kernels.merging import merge_components
@@ -77,38 +78,6 @@ def as_blocks(array: Any, like: da.Array | None = None) -> da.Array:
     if not isinstance(array, da.Array):
         array = da.from_array(array, chunks="auto" if like is None else like.chunks)
     return array if like is None or array.chunks == like.chunks else array.rechunk(like.chunks)
-
-
-def gathered(parts: da.Array, function: Any) -> da.Array:
-    """Apply a function to the array of all blocks' objects, in one task, with one object as result.
-
-    This is a layer of its own and not ``map_blocks``, since blockwise layers are fused: a merge
-    that every block depends on would then run once per block.
-    """
-    import dask.array as da
-    from dask.base import tokenize
-    from dask.core import flatten
-    from dask.highlevelgraph import HighLevelGraph
-
-    name = "gathered-" + tokenize(parts.name, function)
-    keys = list(flatten(parts.__dask_keys__()))
-    task = (functools.partial(_gather, function=function, numblocks=parts.numblocks), keys)
-    graph = HighLevelGraph.from_collections(name, {(name, 0, 0, 0): task}, [parts])  # type: ignore[list-item]
-    return da.Array(graph, name, chunks=((1,), (1,), (1,)), dtype=object, meta=_OBJECT)
-
-
-def boxed(value: Any) -> np.ndarray:
-    """Put one object into an array of shape (1, 1, 1), which is a block for dask."""
-    box = np.empty((1, 1, 1), object)
-    box[0, 0, 0] = value
-    return box
-
-
-def _gather(blocks: list[np.ndarray], function: Any, numblocks: tuple[int, int, int]) -> np.ndarray:
-    values = np.empty(numblocks, object)
-    for place, block in zip(np.ndindex(numblocks), blocks, strict=True):
-        values[place] = block.item()
-    return boxed(function(values))
 
 
 def _pack(mask: np.ndarray, connectivity: int, block_info: Any = None) -> np.ndarray:

@@ -76,7 +76,7 @@ def map_overlap(
     meta = np.empty((0,) * len(chunks), dtype)
     if not isinstance(source, da.Array):
         return da.map_blocks(
-            _read_block, source=_Unsliced(source), chunks=chunks, dtype=dtype, meta=meta, **common
+            _read_block, source=Stored(source), chunks=chunks, dtype=dtype, meta=meta, **common
         )
     for axis, (sizes, h) in enumerate(zip(grid.chunks, halo, strict=True)):
         if len(sizes) > 1 and min(sizes) < h:
@@ -101,7 +101,7 @@ def map_overlap(
     )
 
 
-class _Unsliced:
+class Stored:
     """Keeps Dask from taking a stored array for one of its own and loading it."""
 
     def __init__(self, array: Any):
@@ -166,7 +166,7 @@ def read_window(source: Any, grid: BlockGrid, halo: Shape, index: Shape) -> np.n
 
 
 def _read_block(
-    source: _Unsliced,
+    source: Stored,
     grid: BlockGrid,
     halo: Shape,
     kernel: Kernel,

@@ -21,7 +21,7 @@ from deepict_dask.engine.foreground import (
     prepared,
     segmentation,
 )
-from deepict_dask.engine.labelling import boxed
+from deepict_dask.engine.gather import boxed
 from deepict_dask.kernels.labelling import (
     BlockComponents,
     block_components,

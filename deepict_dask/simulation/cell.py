@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import SettingsError
-from .settings import CellSettings
-from .solids import SOLIDS, Ellipsoid, Solid, draw
-from .truth import TRUTH_DTYPE, random_orientations, to_reference
+from deepict_dask.errors import SettingsError
+from deepict_dask.simulation.settings import CellSettings
+from deepict_dask.simulation.solids import SOLIDS, Ellipsoid, Solid, draw
+from deepict_dask.simulation.truth import TRUTH_DTYPE, random_orientations, to_reference
 
 LEAFLET_DISTANCE = 40.0
 """Between the head groups of the two leaflets of a bilayer, angstrom."""

@@ -29,8 +29,8 @@ import scipy.fft
 import scipy.sparse
 from scipy import constants
 
-from ..geometry import reflect_indices
-from .settings import CellSettings
+from deepict_dask.geometry import reflect_indices
+from deepict_dask.simulation.settings import CellSettings
 
 MEAN_FREE_PATH = 3000.0
 """Of inelastic scattering in vitreous ice at 300 kV, angstrom."""

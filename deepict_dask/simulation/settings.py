@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..errors import SettingsError
+from deepict_dask.errors import SettingsError
 
 
 @dataclass(frozen=True)

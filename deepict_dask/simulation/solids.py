@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from ..geometry import Shape
+from deepict_dask.geometry import Shape
 
 
 @dataclass(frozen=True)

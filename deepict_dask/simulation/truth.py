@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ..errors import InputError
-from ..geometry import Shape
+from deepict_dask.errors import InputError
+from deepict_dask.geometry import Shape
 
 TRUTH_DTYPE = np.dtype(
     [("class", "U16"), ("z", "f8"), ("y", "f8"), ("x", "f8"), ("rot", "f8"), ("tilt", "f8"), ("psi", "f8")]

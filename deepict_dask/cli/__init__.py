@@ -1,0 +1,1 @@
+"""The command line: words in, one stage call, an exit code; knows no arrays."""

@@ -1,0 +1,147 @@
+"""What is in a file or folder, in a few lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from deepict_dask.errors import InputError, MissingFileError
+
+TABLES = (".csv", ".star", ".parquet")
+
+
+def describe(path: Path) -> str:
+    """Describe a tomogram, a run folder, a checkpoint, a spectrum or a particle table.
+
+    Raises
+    ------
+    InputError
+        If it is not there or none of these.
+    """
+    if not path.exists():
+        raise MissingFileError(f"{path} does not exist")
+    suffix = path.suffix.lower()
+    if suffix in (".pth", ".pt", ".safetensors"):
+        facts = _checkpoint(path)
+    elif suffix == ".tsv":
+        facts = _spectrum(path)
+    elif suffix in TABLES:
+        facts = _table(path)
+    elif path.is_dir() and not any((path / n).exists() for n in ("zarr.json", ".zgroup", ".zarray")):
+        facts = _run_folder(path)
+    else:
+        facts = _tomogram(path)
+    width = max(map(len, facts))
+    return "\n".join([str(path), *(f"  {k:<{width}}  {v}" for k, v in facts.items())])
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    from deepict_dask.networks.checkpoint import load_model
+
+    model = load_model(path)
+    a = model.architecture
+    size = model.card.voxel_size
+    return {
+        "what": f"3D U-Net {model.card.name}",
+        "classes": ", ".join(model.classes),
+        "architecture": f"depth {a.depth}, {a.initial_features} initial features, "
+        f"{'with' if a.batch_norm else 'no'} batch normalization, {'ELU' if a.elu else 'ReLU'}",
+        "voxel size": "not stated" if size is None else f"{size:g} A",
+        "halo": f"{model.halo} voxels (receptive radius {a.receptive_radius()})",
+        "training data": ", ".join(model.card.training_data) or "not stated",
+        "metrics": ", ".join(f"{k} {v:g}" for k, v in model.card.metrics.items()) or "not stated",
+        "checksum": model.checksum,
+    }
+
+
+def _spectrum(path: Path) -> dict[str, Any]:
+    from deepict_dask.io.spectra import read_spectrum
+
+    spectrum = read_spectrum(path)
+    facts = {
+        "what": "amplitude spectrum",
+        "convention": spectrum.convention,
+        "shells": len(spectrum.amplitude),
+        "amplitude": f"{spectrum.amplitude.min():.4g} to {spectrum.amplitude.max():.4g}",
+    }
+    if spectrum.convention == "physical":
+        facts["frequency"] = f"up to 1 / {1 / spectrum.frequency[-1]:.4g} A"
+    return facts
+
+
+def _table(path: Path) -> dict[str, Any]:
+    from deepict_dask.io.tables import read_particles
+
+    particles = read_particles(path)
+    facts: dict[str, Any] = {"what": "particle table", "particles": len(particles)}
+    if len(particles):
+        low, high = particles.positions.min(0), particles.positions.max(0)
+        facts["positions (z, y, x)"] = " to ".join("({:.1f}, {:.1f}, {:.1f})".format(*p) for p in (low, high))
+        facts["score"] = f"{particles.score.min():.3f} to {particles.score.max():.3f}"
+        facts["size"] = f"{particles.size.min()} to {particles.size.max()} voxels"
+    return facts
+
+
+def _run_folder(path: Path) -> dict[str, Any]:
+    from deepict_dask.io.ome_zarr import open_image
+
+    folders = (
+        [path] if (path / "tomogram.zarr").exists() else sorted(p.parent for p in path.glob("*/*.zarr/"))
+    )
+    folders = list(dict.fromkeys(folders))
+    if not folders:
+        raise InputError(
+            f"{path} is neither a run folder nor a tomogram; give a file, an OME-Zarr group or a run folder"
+        )
+    facts: dict[str, Any] = {"what": f"run folder, {len(folders)} tomogram{'s' * (len(folders) > 1)}"}
+    for folder in folders:
+        done = [
+            f"{p.stem}{'' if open_image(p).is_complete else ' (incomplete)'}"
+            for p in sorted(folder.glob("*.zarr"))
+        ]
+        for side in sorted(folder.glob("particles*.json")):
+            content = json.loads(side.read_text(encoding="utf-8"))
+            done.append(f"{content['n_particles']} {content['made_by']['class']} picks")
+        facts[folder.name] = ", ".join(done)
+    return facts
+
+
+def _tomogram(path: Path) -> dict[str, Any]:
+    from deepict_dask.io.source import open_source
+
+    source = open_source(path)
+    size = source.voxel_size
+    facts = {
+        "what": f"tomogram {source.name}, {source.format}",
+        "shape (z, y, x)": " x ".join(map(str, source.shape)),
+        "dtype": source.dtype,
+        "voxel size": "not stated" if size is None else " x ".join(f"{s:g}" for s in size) + " A",
+        "file size": f"{source.n_bytes / 1e6:.1f} MB",
+        **{k: v for k, v in source.details.items() if v not in (None, "", [], {})},
+        **_own_attributes(path),
+    }
+    for i, sentence in enumerate(source.warnings):
+        facts[f"warning {i + 1}"] = sentence
+    return facts
+
+
+def _own_attributes(path: Path) -> dict[str, Any]:
+    from deepict_dask.io.ome_zarr import open_image
+
+    if not path.is_dir():
+        return {}
+    try:
+        image = open_image(path)
+    except InputError:
+        return {}
+    if image.is_foreign:
+        return {}
+    facts: dict[str, Any] = {"state": "complete" if image.is_complete else "incomplete"}
+    if statistics := image.attributes.get("statistics"):
+        facts["mean, std"] = f"{statistics['mean']:.6g}, {statistics['std']:.6g}"
+        facts["range"] = f"{statistics['minimum']:.6g} to {statistics['maximum']:.6g}"
+    for name in ("classes", "scale", "halo", "model"):
+        if name in image.attributes:
+            facts[name] = image.attributes[name]
+    return facts

@@ -1,0 +1,183 @@
+"""``deepict-dask``: from tomograms to particles."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepict_dask.cli.failure import report_error
+from deepict_dask.cli.options import setting_options
+
+TOMOGRAMS = click.argument("tomograms", nargs=-1, required=True, metavar="TOMOGRAM...")
+OUTPUT = click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Run folder.")
+CONFIG = click.option(
+    "--config", "-c", type=click.Path(path_type=Path), help="Settings in YAML; options win over it."
+)
+OVERWRITE = click.option(
+    "--overwrite", is_flag=True, help="Replace complete outputs that were made with other settings."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="deepict_dask", prog_name="deepict-dask")
+@click.option("--traceback", is_flag=True, help="Show the Python traceback of an error.")
+@click.option("--quiet", "-q", is_flag=True, help="Say only what went wrong.")
+@click.pass_context
+def cli(context: click.Context, /, **_: Any) -> None:
+    r"""Find particles in cryo-electron tomograms, chunk by chunk.
+
+    \b
+    deepict-dask demo                                    a small cell, start to end
+    deepict-dask run cell.mrc --model net.pth -o out     tomogram in, particles out
+    deepict-dask pick out --threshold 0.3 --overwrite    other picks, no new inference
+    """
+
+
+@cli.command()
+@TOMOGRAMS
+@OUTPUT
+@CONFIG
+@setting_options("ingest", "equalize", "segment", "pick", "cluster")
+@OVERWRITE
+@click.pass_context
+def run(context: click.Context, /, **options: Any) -> None:
+    """Tomograms in, particles out: ingest, equalize, segment and pick.
+
+    TOMOGRAM is a file (MRC, EM, HDF5, also .gz and .bz2), an OME-Zarr group, a folder, a pattern or a
+    .txt list of these. Equalization is skipped unless --target-spectrum is given. What is complete
+    already is not computed again.
+    """
+    _pipeline(context, "pick", **options)
+
+
+@cli.command()
+@TOMOGRAMS
+@OUTPUT
+@CONFIG
+@setting_options("ingest", "cluster")
+@OVERWRITE
+@click.pass_context
+def ingest(context: click.Context, /, **options: Any) -> None:
+    """Convert tomograms to chunked OME-Zarr with global statistics."""
+    _pipeline(context, "ingest", **options)
+
+
+@cli.command()
+@TOMOGRAMS
+@OUTPUT
+@CONFIG
+@setting_options("ingest", "equalize", "cluster")
+@OVERWRITE
+@click.pass_context
+def equalize(context: click.Context, /, **options: Any) -> None:
+    """Bring the amplitude spectra of tomograms to that of a target."""
+    _pipeline(context, "equalize", **options)
+
+
+@cli.command()
+@TOMOGRAMS
+@OUTPUT
+@CONFIG
+@setting_options("ingest", "equalize", "segment", "cluster")
+@OVERWRITE
+@click.pass_context
+def segment(context: click.Context, /, **options: Any) -> None:
+    """Compute probability maps with a 3D U-Net."""
+    _pipeline(context, "segment", **options)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@CONFIG
+@setting_options("pick", "cluster")
+@OVERWRITE
+@click.pass_context
+def pick(context: click.Context, /, runs: tuple[str, ...], **options: Any) -> None:
+    """Pick particles again from stored probability maps; no inference.
+
+    RUN is a run folder, the folder of a tomogram in one, or a probability.zarr. Tables are written
+    beside the map.
+    """
+    from deepict_dask.cli import work
+
+    work.pick_again(runs, _quiet(context), **options)
+
+
+@cli.command()
+@click.argument("tomogram")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Table to write (.tsv).")
+@click.option(
+    "--convention", type=click.Choice(["physical", "deepict"]), default="physical", show_default=True
+)
+@setting_options("ingest", "cluster")
+@OVERWRITE
+@click.pass_context
+def spectrum(context: click.Context, /, **options: Any) -> None:
+    """Extract the amplitude spectrum of a tomogram, a target for others."""
+    from deepict_dask.cli import work
+
+    work.spectrum(_quiet(context), **options)
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+def info(path: Path) -> None:
+    """Say what a file or folder is: tomogram, run folder, checkpoint, spectrum, particle table."""
+    from deepict_dask.cli.info import describe
+
+    click.echo(describe(path))
+
+
+@cli.command()
+@click.option("--config", "-c", type=click.Path(path_type=Path), help="Settings to check and complete.")
+def settings(config: Path | None) -> None:
+    """Print all settings with their meaning, as YAML."""
+    from deepict_dask.config import commented_yaml, load_settings
+
+    click.echo(commented_yaml(load_settings(config)), nl=False)
+
+
+@cli.command()
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), default=Path("demo_output"), show_default=True
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the simulated cell.")
+@setting_options("cluster")
+@OVERWRITE
+@click.pass_context
+def demo(context: click.Context, /, **options: Any) -> None:
+    """Simulate a small cell and find its particles with the bundled network."""
+    from deepict_dask.cli.demo import demonstrate
+
+    demonstrate(_quiet(context), **options)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 work that failed, 2 a mistake in what was asked."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = cli.main(args=arguments, prog_name="deepict-dask", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped; what is complete is kept, and the same command goes on from there", err=True)
+        code = 130
+    except Exception as error:
+        if "--traceback" in arguments:
+            raise
+        code = report_error(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _pipeline(context: click.Context, until: str, **options: Any) -> None:
+    from deepict_dask.cli import work
+
+    work.pipeline(until, _quiet(context), **options)
+
+
+def _quiet(context: click.Context) -> bool:
+    return bool(context.parent and context.parent.params["quiet"])

@@ -1,0 +1,141 @@
+"""Inference over a tomogram: where the blocks lie, how far they look, what they keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from deepict_dask.engine.overlap import map_overlap
+from deepict_dask.engine.spectrum import global_statistics
+from deepict_dask.errors import InputError
+from deepict_dask.geometry import BlockGrid, Shape, block_grid
+from deepict_dask.kernels.probability import BOX_OVERLAP, BOX_STRIDE, predict_in_boxes, quantize, standardize
+from deepict_dask.kernels.statistics import Statistics
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+def segment_grid(shape: Shape, tiling: str, block: int, alignment: int, halo: int) -> tuple[BlockGrid, Shape]:
+    """Choose the blocks of an inference.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        The tomogram, (z, y, x) voxels.
+    tiling : {"exact", "deepict"}
+        exact: cores aligned to the network's poolings, halo its receptive field. deepict: cores of
+        whole boxes on one global grid of boxes, halo the original's overlap.
+    block : int
+        Largest wanted core edge in voxels.
+    alignment, halo : int
+        Of the network: ``2**depth`` and the rounded-up receptive radius, in voxels.
+
+    Returns
+    -------
+    BlockGrid, (int, int, int)
+        Grid and halo. They follow from the tomogram's shape, the network and the settings alone, so
+        the map does not depend on how the tomogram is stored or who computes it.
+    """
+    align, context = (BOX_STRIDE, BOX_OVERLAP) if tiling == "deepict" else (alignment, halo)
+    grid = block_grid(shape, block, align=align, at_least=context)
+    return grid, (context, context, context)
+
+
+def segment(
+    source: Any,
+    predict: Predict,
+    grid: BlockGrid,
+    halo: Shape,
+    *,
+    n_classes: int = 1,
+    mean: float = 0.0,
+    std: float = 1.0,
+    in_boxes: bool = False,
+    dtype: str = "float32",
+) -> da.Array:
+    """Segment a tomogram, lazily.
+
+    Parameters
+    ----------
+    source : dask.array.Array or stored array
+        The tomogram, shape (z, y, x); see `map_overlap` for what the two mean.
+    predict : callable
+        Importable on the workers. Standardized float32 block (z, y, x) of core + 2 * halo to probabilities
+        (class, *core); with ``in_boxes`` boxes (n, 64, 64, 64) to (n, class, 64, 64, 64).
+    grid, halo
+        From `segment_grid`.
+    n_classes : int
+        Classes that ``predict`` returns.
+    mean, std : float
+        Of the whole tomogram.
+    in_boxes : bool
+        Whether to go box by box, as the original does.
+    dtype : {"float32", "float16", "uint8"}
+        How probabilities are kept; uint8 in multiples of 1 / 255.
+
+    Returns
+    -------
+    dask.array.Array
+        Shape (z, y, x), or (class, z, y, x) for several classes.
+
+    Notes
+    -----
+    Memory of a task: the block in its own dtype and in float32, the network's activations (most of it),
+    and the core's probabilities.
+    """
+    settings = {
+        "predict": predict,
+        "mean": mean,
+        "std": std,
+        "in_boxes": in_boxes,
+        "dtype": dtype,
+        "n_classes": n_classes,
+    }
+    channels = n_classes if n_classes > 1 else None
+    return map_overlap(_segment_block, source, grid, halo, dtype=dtype, n_channels=channels, kwargs=settings)
+
+
+def standardized(tomogram: da.Array) -> da.Array:
+    """Subtract the mean of a tomogram and divide by its standard deviation, lazily.
+
+    Parameters
+    ----------
+    tomogram : dask.array.Array, shape (z, y, x)
+        Any real dtype.
+
+    Returns
+    -------
+    dask.array.Array of float32
+        The statistics come from blocks that depend on the shape alone: the same for every chunking.
+    """
+    statistics = global_statistics(tomogram)
+    return tomogram.map_blocks(
+        _standardize_block, statistics, dtype=np.float32, meta=np.empty((0, 0, 0), np.float32)
+    )
+
+
+def _standardize_block(block: np.ndarray, statistics: Statistics) -> np.ndarray:
+    if statistics.n_nan or not statistics.std > 0:
+        raise InputError(
+            f"the tomogram has {statistics.n_nan} voxels that are NaN or infinite and a standard deviation of "
+            f"{statistics.std:g}; nothing can be segmented in it"
+        )
+    return standardize(block, statistics.mean, statistics.std)
+
+
+def _segment_block(
+    block: np.ndarray,
+    predict: Predict,
+    mean: float,
+    std: float,
+    in_boxes: bool,
+    dtype: str,
+    n_classes: int,
+) -> np.ndarray:
+    x = standardize(block, mean, std)
+    probability = predict_in_boxes(x, predict) if in_boxes else predict(x)
+    stored = quantize(probability, dtype)
+    return stored if n_classes > 1 else stored[0]
