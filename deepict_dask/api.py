@@ -120,7 +120,6 @@ def equalize(
         float32, the same for every chunking of the tomogram.
     """
     from dask import delayed
-    from dask.base import is_dask_collection
 
     from deepict_dask.engine.equalize import equalize_deepict, equalize_physical
     from deepict_dask.kernels.fir import halo_voxels
@@ -129,8 +128,7 @@ def equalize(
     array, size = _array(tomogram), voxel_size_of(tomogram.attrs)
     wanted = _target_spectrum(target, convention)
     if convention == "deepict":
-        known = wanted.compute() if is_dask_collection(wanted) else wanted
-        return _like(tomogram, equalize_deepict(array, known, cutoff, smooth))
+        return _like(tomogram, equalize_deepict(array, wanted, cutoff, smooth))
     if size is None:
         raise InputError(
             "physical equalization needs the tomogram's voxel size in A; set attrs['voxel_size']"

@@ -9,6 +9,21 @@ from typing import Any
 from deepict_dask.errors import InputError, MissingFileError
 
 TABLES = (".csv", ".star", ".parquet")
+# Attributes of our images that are shown otherwise, or are for programs.
+OWN = (
+    "ome_version",
+    "kind",
+    "name",
+    "complete",
+    "made_by",
+    "classes",
+    "core",
+    "statistics",
+    "model",
+    "source",
+    "scale",
+    "halo",
+)
 
 
 def describe(path: Path) -> str:
@@ -118,7 +133,11 @@ def _tomogram(path: Path) -> dict[str, Any]:
         "dtype": source.dtype,
         "voxel size": "not stated" if size is None else " x ".join(f"{s:g}" for s in size) + " A",
         "file size": f"{source.n_bytes / 1e6:.1f} MB",
-        **{k: v for k, v in source.details.items() if v not in (None, "", [], {})},
+        **{
+            k.replace("_", " "): v
+            for k, v in source.details.items()
+            if k not in OWN and v not in (None, "", [], {})
+        },
         **_own_attributes(path),
     }
     for i, sentence in enumerate(source.warnings):
@@ -137,11 +156,34 @@ def _own_attributes(path: Path) -> dict[str, Any]:
         return {}
     if image.is_foreign:
         return {}
-    facts: dict[str, Any] = {"state": "complete" if image.is_complete else "incomplete"}
+    kinds = {"probability": "probability map of", "labels": "label image of"}
+    facts: dict[str, Any] = {
+        "what": f"{kinds.get(image.attributes.get('kind', ''), 'tomogram')} {image.name}, OME-Zarr {image.version}"
+    }
+    facts |= {"state": "complete" if image.is_complete else "incomplete"}
     if statistics := image.attributes.get("statistics"):
         facts["mean, std"] = f"{statistics['mean']:.6g}, {statistics['std']:.6g}"
         facts["range"] = f"{statistics['minimum']:.6g} to {statistics['maximum']:.6g}"
-    for name in ("classes", "scale", "halo", "model"):
-        if name in image.attributes:
-            facts[name] = image.attributes[name]
+    attributes = image.attributes
+    if "classes" in attributes:
+        facts["classes"] = ", ".join(attributes["classes"])
+    if "model" in attributes:
+        facts["model"] = f"{attributes['model']['name']} ({attributes['model']['checksum'][:19]}...)"
+    if "scale" in attributes:
+        facts["unit"] = f"{attributes['scale']:.6g}"
+    for name, value in _flat(attributes.get("made_by", {})):
+        facts.setdefault(f"made by {name}", value)
     return facts
+
+
+def _flat(made_by: dict[str, Any]) -> list[tuple[str, str]]:
+    """List the settings of an output and of what it was made from, the last stage first."""
+    stage = made_by.get("stage", "?")
+    plain = {k: v for k, v in made_by.items() if k != "stage" and not isinstance(v, dict)}
+    rows = [(stage, ", ".join(f"{k} {v}" for k, v in plain.items() if "sha256" not in str(v)))]
+    for inner in ("probability", "tomogram"):
+        if isinstance(made_by.get(inner), dict):
+            rows += _flat(made_by[inner])
+    if isinstance(made_by.get("source"), dict):
+        rows.append(("from", f"{made_by['source']['name']}, {made_by['source']['bytes']} bytes"))
+    return rows

@@ -1,4 +1,10 @@
-"""Headers of MRC, REC and MAP files (MRC2014 and its older and IMOD's dialects)."""
+"""Headers of MRC, REC and MAP files (MRC2014 and its older and IMOD's dialects).
+
+Files are written with mrcfile, and tests read with it. Here the header is read by ourselves, because what
+comes from microscopes and old programs must be read too where mrcfile refuses it or takes it at its word: a
+wrong nz, a damaged machine stamp, unsigned bytes of IMOD, permuted axes; and because a region is all
+that a worker may touch.
+"""
 
 from __future__ import annotations
 

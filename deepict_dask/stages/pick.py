@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import dask.array as da
-import numpy as np
 
 from deepict_dask.config import PickSettings
 from deepict_dask.engine.execute import execute
@@ -18,12 +17,11 @@ from deepict_dask.engine.picking import check_picking, component_parts, reduce_p
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import BlockGrid, Shape
 from deepict_dask.io.ome_zarr import Image, create_image, mark_complete, update_attributes
-from deepict_dask.io.source import Source, open_source
 from deepict_dask.io.tables import write_particles
 from deepict_dask.particles import Particles
 from deepict_dask.stages.output import is_finished, write_json
+from deepict_dask.stages.region import open_region
 from deepict_dask.stages.report import Reporter
-from deepict_dask.tomogram import VoxelSize
 
 SUFFIXES = {"csv": ".csv", "motl": "_motl.csv", "star": ".star", "parquet": ".parquet"}
 
@@ -94,7 +92,7 @@ def check_pick(settings: PickSettings, tomogram: Image) -> None:
         If the region mask is not there or has another shape, or the border leaves nothing.
     """
     if settings.region is not None:
-        _region(settings.region.replace("{name}", tomogram.name), tomogram, _spatial(tomogram))
+        open_region(settings.region, tomogram)
     check_picking(_spatial(tomogram), settings.threshold, settings.connectivity, settings.border)
 
 
@@ -125,9 +123,7 @@ def _pick_class(
     stem = "particles" if len(known) == 1 else f"particles_{class_name}"
     tables = tuple(output / f"{stem}{SUFFIXES[name]}" for name in settings.formats)
     shape = _spatial(probability)
-    # One mask per tomogram: {name} in the path stands for the tomogram's name.
-    path = settings.region and settings.region.replace("{name}", probability.name)
-    region = None if path is None else _region(path, probability, shape)
+    region = None if settings.region is None else open_region(settings.region, probability)
     made_by: dict[str, Any] = {
         "stage": "pick",
         "probability": probability.attributes["made_by"],
@@ -197,46 +193,6 @@ def _class_array(probability: Image, number: int) -> da.Array:
 def _spatial(probability: Image) -> Shape:
     z, y, x = probability.shape[-3:]
     return z, y, x
-
-
-class _Nearest:
-    """A mask on another grid over the same specimen: each voxel shows the nearest one of the mask."""
-
-    def __init__(self, source: Source, shape: Shape, factor: VoxelSize):
-        self.source, self.shape, self.dtype, self.ndim = source, shape, source.dtype, 3
-        self.factor = factor
-
-    def __getitem__(self, region: tuple[slice, ...]) -> np.ndarray:
-        shown = [
-            np.minimum(np.rint(np.arange(r.start, r.stop) * f).astype(int), n - 1)
-            for r, f, n in zip(region, self.factor, self.source.shape, strict=True)
-        ]
-        read = self.source[tuple(slice(i[0], i[-1] + 1) for i in shown)]
-        return read[np.ix_(*(i - i[0] for i in shown))]
-
-    def __dask_tokenize__(self) -> Any:
-        return ("nearest", self.source.__dask_tokenize__(), self.shape, self.factor)
-
-
-def _region(path: str, probability: Image, shape: Shape) -> tuple[dict[str, Any], Any]:
-    """Open a region mask and check its shape: the tomogram's, or the map's where that was rescaled."""
-    source = open_source(path)
-    identity = {"name": Path(path).name, "checksum": source.checksum()}
-    if source.shape == shape:
-        return identity, source
-    own_shape = probability.attributes.get("own_shape")
-    if own_shape is not None and source.shape == tuple(own_shape):
-        a, b, c = (
-            m / o
-            for m, o in zip(
-                probability.voxel_size or (), probability.attributes["own_voxel_size"], strict=True
-            )
-        )
-        return identity, _Nearest(source, shape, (a, b, c))
-    raise InputError(
-        f"the region mask {path} has shape {source.shape}, but the tomogram {probability.name} has "
-        f"{tuple(own_shape or shape)}; a region mask must have the tomogram's shape"
-    )
 
 
 def _write_labels(

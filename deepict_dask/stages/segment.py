@@ -126,12 +126,13 @@ def segment(
     stores = [da.store(probability, image.array, lock=False, compute=False)]
     with reporter.progress("segment", tomogram.name, grid.n_blocks) as advance:
         ranges = execute(per_block(_range, probability), stores, advance)
+    scale = 1 / LEVELS if settings.dtype == "uint8" else 1.0
     mark_complete(
         target,
-        scale=1 / LEVELS if settings.dtype == "uint8" else 1.0,
+        scale=scale,
         core=list(grid.core),
         halo=list(halo),
-        maximum=max(ranges),
+        maximum=max(ranges) * scale,
         model={"name": model.card.name, "checksum": model.checksum},
         **(attributes or {}),
     )

@@ -55,7 +55,9 @@ def bare_pass(model: str, volume: np.ndarray) -> float:
 def main() -> None:
     """Measure and print a table; figures go into the README by hand."""
     shared = Path(os.environ.get("DEEPICT_DASK_SHARED", Path(__file__).parents[3] / "shared"))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("tomogram", nargs="?", default=str(shared / "data/phantom/TS_014/tomogram.mrc"))
     parser.add_argument("--model", default=str(shared / "reference/models/ribosome_vpp_IF4_D2_BN.pth"))
     parser.add_argument("--runtime", nargs="+", default=["openvino", "torch"])
@@ -100,7 +102,9 @@ def one_run(a: argparse.Namespace) -> dict[str, float]:
     with connect(settings.cluster) as client:
         client.register_plugin(Finished())
         figures = {"cluster": time.perf_counter() - start}
-        (outcome,) = run(prepare([a.tomogram], folder, settings), threads=local_plan(settings.cluster).threads)
+        (outcome,) = run(
+            prepare([a.tomogram], folder, settings), threads=local_plan(settings.cluster).threads
+        )
         if outcome.error:
             raise outcome.error
         figures |= outcome.seconds
@@ -137,9 +141,13 @@ def compare(a: argparse.Namespace) -> None:
         began = time.perf_counter()
         done = subprocess.run([*command, *extra], stdout=subprocess.PIPE, text=True, check=True)
         value = json.loads(done.stdout.splitlines()[-1])
-        return {**value, "command": time.perf_counter() - began} if isinstance(value, dict) else {"bare": value}
+        return (
+            {**value, "command": time.perf_counter() - began} if isinstance(value, dict) else {"bare": value}
+        )
 
-    print(f"{a.tomogram}\n{CORES} cores, {a.repeat} repeats, medians; ratios to the bare torch pass of the same repeat")
+    print(
+        f"{a.tomogram}\n{CORES} cores, {a.repeat} repeats, medians; ratios to the bare torch pass of the same repeat"
+    )
     for runtime in a.runtime:
         rows = []
         for _ in range(a.repeat):

@@ -17,6 +17,7 @@ from distributed import SchedulerPlugin
 from deepict_dask.config import load_settings
 from deepict_dask.errors import FormatError, InputError, OutputExistsError
 from deepict_dask.io.ome_zarr import open_image
+from deepict_dask.stages.pick import pick
 from deepict_dask.stages.run import prepare, run
 from tests.conftest import write_mrc
 
@@ -286,6 +287,14 @@ def test_equalized_and_rescaled_runs_report_positions_in_the_tomograms_own_voxel
         "x"
     ].max() > 0.7 * coarse.shape[2]
     np.testing.assert_allclose(table["x_angstrom"], table["x"] * 26.96)
+    # A region mask has the tomogram's own voxels too, also where the network saw others.
+    mask = np.zeros(coarse.shape, "i1")
+    mask[:, :, 25:] = 1
+    write_mrc(tmp_path / "mask.mrc", mask, 26.96)
+    config = load_settings(None, {"region": str(tmp_path / "mask.mrc"), "min_size": 20, "threshold": THRESHOLD})
+    pick(open_image(tmp_path / "o" / "cell" / "probability.zarr"), tmp_path / "again", config.pick)
+    inside = pd.read_csv(tmp_path / "again" / "particles.csv")
+    assert 0 < len(inside) < len(table) and (inside["x"] >= 24.5).all()
 
 
 def test_a_wrong_voxel_size_is_said_once_and_rescaling_needs_to_know_the_right_one(

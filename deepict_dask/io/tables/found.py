@@ -138,7 +138,9 @@ def _classes(path: Path) -> tuple[tuple[str, ...], bool]:
         try:
             schema = pq.read_schema(path)
             if "class" in schema.names:
-                return tuple(sorted(set(map(str, pq.read_table(path, columns=["class"])["class"].to_pylist())))), True
+                return tuple(
+                    sorted(set(map(str, pq.read_table(path, columns=["class"])["class"].to_pylist())))
+                ), True
         except (pa.ArrowException, OSError):
             return (), False
         about = json.loads((schema.metadata or {}).get(b"deepict_dask", b"{}"))

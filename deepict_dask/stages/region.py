@@ -1,0 +1,71 @@
+"""Region masks: where particles are allowed, in the tomogram's voxels or those of its probability map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepict_dask.errors import InputError
+from deepict_dask.geometry import Shape
+from deepict_dask.io.ome_zarr import Image
+from deepict_dask.io.source import Source, open_source
+from deepict_dask.tomogram import VoxelSize
+
+
+class _Nearest:
+    """A mask on another grid over the same specimen: each voxel shows the nearest one of the mask."""
+
+    def __init__(self, source: Source, shape: Shape, factor: VoxelSize):
+        self.source, self.shape, self.dtype, self.ndim = source, shape, source.dtype, 3
+        self.factor = factor
+
+    def __getitem__(self, region: tuple[slice, ...]) -> np.ndarray:
+        shown = [
+            np.minimum(np.rint(np.arange(r.start, r.stop) * f).astype(int), n - 1)
+            for r, f, n in zip(region, self.factor, self.source.shape, strict=True)
+        ]
+        read = self.source[tuple(slice(i[0], i[-1] + 1) for i in shown)]
+        return read[np.ix_(*(i - i[0] for i in shown))]
+
+    def __dask_tokenize__(self) -> Any:
+        return ("nearest", self.source.__dask_tokenize__(), self.shape, self.factor)
+
+
+def open_region(path: str, image: Image) -> tuple[dict[str, Any], Any]:
+    """Open the region mask of a tomogram, or of its probability map.
+
+    Parameters
+    ----------
+    path : str
+        Any format of tomograms; ``{name}`` in it stands for the tomogram's name.
+    image : Image
+        The tomogram, or a probability map; that may have been computed at another voxel size.
+
+    Returns
+    -------
+    identity : dict
+        Name and checksum, for what is made with it.
+    mask : array-like, shape (z, y, x) of the image
+        Read by region; not 0 is inside.
+
+    Raises
+    ------
+    InputError
+        If it is not there, or has another shape than the tomogram.
+    """
+    source = open_source(path.replace("{name}", image.name))
+    identity = {"name": Path(source.path).name, "checksum": source.checksum()}
+    z, y, x = image.shape[-3:]
+    if source.shape == (z, y, x):
+        return identity, source
+    own_shape = image.attributes.get("own_shape")
+    if own_shape is not None and source.shape == tuple(own_shape):
+        own_size = image.attributes["own_voxel_size"]
+        a, b, c = (here / own for here, own in zip(image.voxel_size or (), own_size, strict=True))
+        return identity, _Nearest(source, (z, y, x), (a, b, c))
+    raise InputError(
+        f"the region mask {source.path} has shape {source.shape}, but the tomogram {image.name} has "
+        f"{tuple(own_shape or (z, y, x))}; a region mask must have the tomogram's shape"
+    )
