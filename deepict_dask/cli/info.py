@@ -160,7 +160,8 @@ def _own_attributes(path: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "what": f"{kinds.get(image.attributes.get('kind', ''), 'tomogram')} {image.name}, OME-Zarr {image.version}"
     }
-    facts |= {"state": "complete" if image.is_complete else "incomplete"}
+    state = "complete" if image.is_complete else "incomplete"
+    facts["state"] = f"{state}, deepict_dask {image.attributes.get('package_version', '?')}"
     if statistics := image.attributes.get("statistics"):
         facts["mean, std"] = f"{statistics['mean']:.6g}, {statistics['std']:.6g}"
         facts["range"] = f"{statistics['minimum']:.6g} to {statistics['maximum']:.6g}"

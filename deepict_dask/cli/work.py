@@ -80,7 +80,7 @@ def spectrum(
 
 
 @contextmanager
-def workers(settings: ClusterSettings, reporter: TerminalReporter) -> Iterator[int | None]:
+def workers(settings: ClusterSettings, reporter: TerminalReporter) -> Iterator[int]:
     """Start or find the workers, say where, and give the threads of a forward pass."""
     import logging
 
@@ -95,7 +95,12 @@ def workers(settings: ClusterSettings, reporter: TerminalReporter) -> Iterator[i
             f"and {plan.memory_limit / 1e9:.1f} GB"
         )
         reporter.say(f"Dask: {where}; dashboard {client.dashboard_link}")
-        yield None if plan is None else plan.threads
+        if plan is not None:
+            yield plan.threads
+        else:
+            # A forward pass takes the threads that its worker was given, not the machine's cores.
+            known = client.scheduler_info(n_workers=-1)["workers"].values()
+            yield min((w["nthreads"] for w in known), default=1)
 
 
 def _summary(outcomes: Sequence[Any], output: Path) -> None:

@@ -109,7 +109,7 @@ def connect(settings: ClusterSettings) -> Iterator[Client]:
     with dask.config.set(BEHAVIOR):
         if settings.scheduler:
             try:
-                client = Client(settings.scheduler, timeout="20s")
+                client = Client(settings.scheduler, timeout="10s")
             except (OSError, ValueError, TimeoutError) as error:
                 raise WorkError(
                     f"no Dask scheduler answers at {settings.scheduler} ({type(error).__name__}); "

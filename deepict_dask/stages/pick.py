@@ -9,6 +9,7 @@ from typing import Any
 
 import dask.array as da
 
+from deepict_dask import __version__
 from deepict_dask.config import PickSettings
 from deepict_dask.engine.execute import execute
 from deepict_dask.engine.foreground import segmentation
@@ -166,6 +167,7 @@ def _pick_class(
             "tomogram": probability.name,
             "voxel_size": particles.voxel_size,
             "tables": [t.name for t in tables],
+            "package_version": __version__,
             "made_by": made_by,
         },
     )
@@ -226,7 +228,7 @@ def _write_labels(
     update_attributes(path, made_by=made_by)
     with reporter.progress("labels", probability.name, labels.npartitions):
         da.store(labels, image.array, lock=False)
-    mark_complete(path)
+    mark_complete(path, package_version=__version__)
 
 
 def _count(side: Path) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
+from deepict_dask import __version__
 from deepict_dask.config import SegmentSettings
 from deepict_dask.engine.execute import execute, per_block, smallest_worker_memory
 from deepict_dask.engine.segment import segment as segment_lazily
@@ -133,6 +134,7 @@ def segment(
         core=list(grid.core),
         halo=list(halo),
         maximum=max(ranges) * scale,
+        package_version=__version__,
         model={"name": model.card.name, "checksum": model.checksum},
         **(attributes or {}),
     )

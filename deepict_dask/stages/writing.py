@@ -9,6 +9,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
+from deepict_dask import __version__
 from deepict_dask.engine.execute import execute, per_block
 from deepict_dask.errors import FormatError
 from deepict_dask.geometry import Shape, storage_grid
@@ -102,7 +103,9 @@ def write_tomogram(
     if problem:
         remove(path)
         raise FormatError(f"{name}: {problem}")
-    mark_complete(path, statistics=asdict(statistics), core=list(grid.core), **attributes)
+    mark_complete(
+        path, statistics=asdict(statistics), core=list(grid.core), package_version=__version__, **attributes
+    )
     return open_image(path)
 
 

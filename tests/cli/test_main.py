@@ -171,3 +171,13 @@ def test_help_is_fast_and_loads_neither_dask_nor_torch():
     # Generous, for a busy machine; alone it takes 0.2 s.
     assert time.perf_counter() - start < 5
     assert "Commands" in done.stdout
+
+
+def test_a_running_scheduler_is_used_with_its_workers_threads(capsys, client, mrc, network, tmp_path):
+    address = client.scheduler.address
+    code, _, said = call(
+        capsys, "run", mrc, "--model", network, "-o", tmp_path / "o", "--scheduler", address, "--min-size", 20
+    )
+    assert code == 0 and f"scheduler {address}" in said, said
+    assert (tmp_path / "o" / "cell" / "particles.csv").exists()
+    assert client.submit(lambda: 1).result() == 1, "the scheduler and its workers go on"

@@ -14,6 +14,7 @@ import pytest
 import zarr
 from distributed import SchedulerPlugin
 
+import deepict_dask
 from deepict_dask.config import load_settings
 from deepict_dask.errors import FormatError, InputError, OutputExistsError
 from deepict_dask.io.ome_zarr import open_image
@@ -51,7 +52,8 @@ THRESHOLD = 0.4
 def test_a_run_leaves_complete_outputs_and_a_table(finished, volume):
     out = finished / "out" / "cell"
     for name in ("tomogram", "probability"):
-        assert open_image(out / f"{name}.zarr").is_complete
+        image = open_image(out / f"{name}.zarr")
+        assert image.is_complete and image.attributes["package_version"] == deepict_dask.__version__
     np.testing.assert_array_equal(open_image(out / "tomogram.zarr").array[:], volume)
     statistics = open_image(out / "tomogram.zarr").attributes["statistics"]
     assert statistics["mean"] == pytest.approx(volume.mean(dtype="f8"), rel=1e-12)
@@ -291,7 +293,9 @@ def test_equalized_and_rescaled_runs_report_positions_in_the_tomograms_own_voxel
     mask = np.zeros(coarse.shape, "i1")
     mask[:, :, 25:] = 1
     write_mrc(tmp_path / "mask.mrc", mask, 26.96)
-    config = load_settings(None, {"region": str(tmp_path / "mask.mrc"), "min_size": 20, "threshold": THRESHOLD})
+    config = load_settings(
+        None, {"region": str(tmp_path / "mask.mrc"), "min_size": 20, "threshold": THRESHOLD}
+    )
     pick(open_image(tmp_path / "o" / "cell" / "probability.zarr"), tmp_path / "again", config.pick)
     inside = pd.read_csv(tmp_path / "again" / "particles.csv")
     assert 0 < len(inside) < len(table) and (inside["x"] >= 24.5).all()

@@ -1,0 +1,159 @@
+"""Plots as PNG, with matplotlib, which the extra ``plot`` installs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepict_dask.errors import InputError
+
+if TYPE_CHECKING:
+    from deepict_dask.kernels.curves import Curve
+
+# Okabe and Ito: told apart with any color vision.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#666666",
+    "axes.labelcolor": "#222222",
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
+}
+_WORDS = {"picks": ("Picks", "score"), "voxels": ("Voxels", "probability")}
+
+
+def require_matplotlib() -> None:
+    """Check that plots can be drawn.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        raise InputError(
+            "plots need matplotlib, which is not installed; run pip install 'deepict_dask[plot]', or leave plots out"
+        )
+
+
+def plot_curves(
+    path: Path,
+    pooled: Sequence[tuple[str, Curve, tuple[float, float]]],
+    single: Sequence[tuple[str, str, Curve]] = (),
+    *,
+    kind: str = "picks",
+) -> Path:
+    """Draw precision against recall, and precision, recall and F1 against the threshold.
+
+    Parameters
+    ----------
+    path : Path
+        PNG to write.
+    pooled : sequence of (class, Curve, (recall, precision))
+        One curve per class in its own color, and the point that was evaluated, which gets a dot.
+    single : sequence of (class, tomogram, Curve)
+        Curves of the tomograms, thin, behind those; left out where a class has only one.
+    kind : {"picks", "voxels"}
+        For the words on the axes.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
+    require_matplotlib()
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    title, score = _WORDS[kind]
+    with matplotlib.rc_context(_STYLE):
+        # Without pyplot: no global state, no display, and safe beside other threads.
+        figure = Figure(figsize=(10.4, 4.9), dpi=150, layout="constrained")
+        FigureCanvasAgg(figure)
+        left, right = figure.subplots(1, 2)
+        _f1_lines(left)
+        for i, (class_name, curve, point) in enumerate(pooled):
+            color = COLORS[i % len(COLORS)]
+            same = [c for name, _, c in single if name == class_name]
+            for one in same if len(same) > 1 else ():
+                left.plot(*_steps(one), color=color, lw=0.7, alpha=0.45)
+            area = curve.average_precision
+            label = f"{class_name or title.lower()}: AUPRC {area:.3f}" if np.isfinite(area) else class_name
+            left.plot(*_steps(curve), color=color, lw=2, label=label)
+            left.plot(*point, "o", color=color, ms=7, mec="white", mew=1.2, zorder=5, clip_on=False)
+            _against_threshold(right, curve, color, class_name, alone=len(pooled) == 1)
+        left.set(xlabel="recall", ylabel="precision", title=f"{title}: precision and recall")
+        several = any(sum(n == c for n, _, _ in single) > 1 for c, *_ in pooled)
+        note = "dot: all picks" if kind == "picks" else "dot: above the threshold"
+        note += "; thin: single tomograms" if several else ""
+        left.legend(loc="lower left", title=note, title_fontsize=9, alignment="left")
+        right.set(xlabel=f"least {score}", title=f"With a threshold on the {score}")
+        if right.lines:
+            right.legend(loc="best")
+        for axes in (left, right):
+            axes.set_ylim(0, 1.02)
+            axes.title.set_fontsize(11)
+        left.set_xlim(0, 1)
+        left.set_aspect("equal")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        figure.savefig(partial, format="png")
+    os.replace(partial, path)
+    return path
+
+
+def _steps(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """Give the corners whose area is the average precision: each precision holds back to the recall before."""
+    recall = np.concatenate([[0.0], np.repeat(curve.recall, 2)])[: 2 * len(curve)]
+    before = np.repeat(curve.precision, 2)
+    return recall, before
+
+
+def _f1_lines(axes: Any) -> None:
+    """Draw lines of equal F1 in the back."""
+    for f1 in (0.2, 0.4, 0.6, 0.8, 0.9):
+        recall = np.linspace(f1 / (2 - f1), 1, 200)
+        axes.plot(recall, f1 * recall / (2 * recall - f1), color="#d5d5d5", lw=0.8, zorder=0)
+        axes.annotate(
+            f"F1 {f1:g}",
+            (1, f1 / (2 - f1)),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7.5,
+            color="#888888",
+            annotation_clip=False,
+        )
+
+
+def _against_threshold(axes: Any, curve: Curve, color: str, class_name: str, *, alone: bool) -> None:
+    known = np.isfinite(curve.thresholds)
+    x = curve.thresholds[known]
+    if not len(x):
+        return
+    kinds = (("precision", "--"), ("recall", ":"), ("f1", "-")) if alone else (("f1", "-"),)
+    threshold, best = curve.best
+    at_best = f", at best {best:.3f} from {threshold:.3f}" if np.isfinite(threshold) else ""
+    for (name, style), own in zip(kinds, (COLORS[2], COLORS[1], color) if alone else (color,), strict=True):
+        word = f"F1{at_best}" if name == "f1" else name
+        label = word if alone else f"{class_name}: {word}"
+        axes.plot(
+            x, getattr(curve, name)[known], style, color=own, lw=1.8, label=label, drawstyle="steps-post"
+        )
+    if at_best:
+        axes.plot(threshold, best, "D", color=color, ms=6, mec="white", mew=1, zorder=5, clip_on=False)

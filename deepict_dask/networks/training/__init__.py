@@ -1,0 +1,1 @@
+"""Training of networks: patches from stored tomograms, augmentation, losses, the loop."""

@@ -1,0 +1,244 @@
+"""Evaluate probability maps and masks voxel by voxel, block by block, per tomogram and pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from deepict_dask.engine.evaluate import add_counts, voxel_count_parts
+from deepict_dask.engine.execute import execute
+from deepict_dask.errors import InputError
+from deepict_dask.geometry import block_grid
+from deepict_dask.io.inputs import tomogram_name
+from deepict_dask.io.ome_zarr import Image, open_image
+from deepict_dask.io.source import open_source
+from deepict_dask.io.zarr_volume import is_zarr
+from deepict_dask.kernels.curves import Curve, precision_recall_curve
+from deepict_dask.kernels.voxel_counts import VoxelCounts
+from deepict_dask.stages.evaluation import POOLED, Evaluation, Scores
+from deepict_dask.stages.pick import pickable
+from deepict_dask.stages.report import Reporter
+
+# One task reads a block of at most this edge from both volumes.
+_BLOCK = 208
+
+
+@dataclass(frozen=True, eq=False)
+class _Volume:
+    """One channel of a volume, and how its voxels are to be read."""
+
+    path: str
+    name: str
+    array: Any
+    scale: float | None
+    is_mask: bool
+
+
+def evaluate_voxels(
+    maps: str | Path,
+    truth: str | Path,
+    *,
+    pairs: Sequence[tuple[str | Path, str | Path]] = (),
+    threshold: float = 0.5,
+    class_name: str | Sequence[str] | None = None,
+    truth_value: int | None = None,
+    reporter: Reporter | None = None,
+) -> Evaluation:
+    """Compare probability maps or masks with truth masks, voxel by voxel.
+
+    Parameters
+    ----------
+    maps : path
+        A run folder or the folder of a tomogram in it (their probability maps are taken), a map, or a
+        mask. Maps that this package wrote and floating-point volumes hold probabilities; any other
+        volume is a mask, in which what is not 0 is predicted.
+    truth : path
+        Volume of the same shape. ``{name}`` stands for the tomogram's name, and must be there for
+        several tomograms; ``{class}`` for the class.
+    pairs : sequence of (map, truth)
+        Further tomograms.
+    threshold : float
+        A voxel is predicted if its probability is strictly above.
+    class_name : str or sequence of str, optional
+        Classes of the maps; all unless given.
+    truth_value : int, optional
+        Only this value of the truth belongs to the class; what is not 0 unless given.
+    reporter : Reporter, optional
+        Follows the blocks.
+
+    Returns
+    -------
+    Evaluation
+        Precision, recall and F1 (Dice) above the threshold are exact. The curve of a uint8 map has a point for
+        every level; other maps are read in 4096 equal bins. Every count is a whole number, so the result is the
+        same for every block size and scheduler.
+
+    Raises
+    ------
+    InputError
+        If something is not there, the shapes differ, or a class is not known.
+    """
+    reporter = reporter or Reporter()
+    wanted = [class_name] if isinstance(class_name, str) else list(class_name or ())
+    counted: list[tuple[str, str, VoxelCounts]] = []
+    all_pairs = [(maps, truth), *pairs]
+    for given, there in all_pairs:
+        paths = [Path(given)] if _is_volume(Path(given)) else list(pickable([str(given)]))
+        if len(paths) > 1 and "{name}" not in str(there):
+            raise InputError(
+                f"{given} holds {len(paths)} probability maps; write {{name}} in the path of the truth where "
+                "the tomogram's name belongs"
+            )
+        for path in paths:
+            for name, volume in _volumes(path, wanted).items():
+                counted.append(
+                    (name, volume.name, _count(volume, there, name, threshold, truth_value, reporter))
+                )
+    names = [(c, n) for c, n, _ in counted]
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise InputError(f"tomogram {twice[1]!r} was given twice; give each tomogram once")
+    classes = list(dict.fromkeys(c for c, _, _ in counted))
+    by_class = {c: [(n, counts) for name, n, counts in counted if name == c] for c in classes}
+    return Evaluation(
+        "voxels",
+        [_scores(c, n, [counts]) for c, found in by_class.items() for n, counts in found],
+        [_scores(c, POOLED, [counts for _, counts in found]) for c, found in by_class.items()],
+        {
+            "threshold": threshold,
+            "truth_value": truth_value,
+            "classes": classes,
+            "pairs": [[str(a), str(b)] for a, b in all_pairs],
+        },
+    )
+
+
+def is_volume_pair(picks: str | Path, truth: str | Path) -> bool:
+    """Tell whether voxels are to be compared, rather than tables of positions.
+
+    A file or Zarr group as truth that is no table is a mask.
+    """
+    path = Path(str(truth).replace("{name}", "_").replace("{class}", "_"))
+    if path.suffix.lower() in (".csv", ".star", ".parquet"):
+        return False
+    return path.suffix != "" and (not path.is_dir() or is_zarr(path))
+
+
+def _is_volume(path: Path) -> bool:
+    return path.is_file() or (path.is_dir() and is_zarr(path))
+
+
+def _volumes(path: Path, wanted: Sequence[str]) -> dict[str, _Volume]:
+    """Open a map or a mask; one volume per class that is wanted."""
+    image = _own_map(path)
+    if image is None:
+        if len(wanted) > 1:
+            raise InputError(f"{path} is one volume and cannot hold {len(wanted)} classes; choose one class")
+        source = open_source(path)
+        is_mask = source.dtype.kind != "f"
+        return {(wanted or [""])[0]: _Volume(str(path), tomogram_name(path), source, None, is_mask)}
+    known = image.classes or [""]
+    for name in wanted:
+        if image.classes and name not in known:
+            raise InputError(f"there is no class {name!r} in {path}; it has {', '.join(known)}")
+    scale = image.attributes.get("scale") if image.dtype.kind == "u" else None
+    chosen = list(wanted) or known
+    return {
+        name: _Volume(str(path), image.name, _channel(image, known, name), scale, False) for name in chosen
+    }
+
+
+def _own_map(path: Path) -> Image | None:
+    if not path.is_dir():
+        return None
+    try:
+        image = open_image(path)
+    except InputError:
+        return None
+    if image.attributes.get("kind") != "probability":
+        return None
+    if not image.is_complete:
+        raise InputError(f"{path} was never finished; run segment again")
+    return image
+
+
+class _Channel:
+    """One class of a stored map; slices like an array of three axes."""
+
+    def __init__(self, image: Image, number: int):
+        self.image, self.number = image, number
+        self.shape, self.dtype, self.ndim = tuple(image.shape[-3:]), image.dtype, 3
+
+    def __getitem__(self, region: tuple[slice, ...]) -> np.ndarray:
+        array = self.image.array
+        return np.asarray(array[region] if array.ndim == 3 else array[(self.number, *region)])
+
+    def __dask_tokenize__(self) -> Any:
+        # No two arrays of one process are taken for one where a map was written anew.
+        return ("channel", self.image.path, self.number, str(self.image.attributes.get("made_by")))
+
+
+def _channel(image: Image, known: Sequence[str], name: str) -> _Channel:
+    return _Channel(image, known.index(name) if name in known else 0)
+
+
+def _count(
+    volume: _Volume,
+    truth: str | Path,
+    class_name: str,
+    threshold: float,
+    truth_value: int | None,
+    reporter: Reporter,
+) -> VoxelCounts:
+    path = str(truth).replace("{name}", volume.name).replace("{class}", class_name)
+    mask = open_source(path)
+    z, y, x = volume.array.shape
+    if mask.shape != (z, y, x):
+        raise InputError(
+            f"the truth mask {path} has shape {mask.shape} and {volume.path} has {(z, y, x)}; "
+            "give a mask of the same shape (z, y, x)"
+        )
+    # Blocks of the shape alone: how the map and the mask are stored decides nothing.
+    chunks = block_grid((z, y, x), _BLOCK, align=8).chunks
+    parts = voxel_count_parts(
+        da.from_array(volume.array, chunks=chunks, asarray=False),
+        da.from_array(mask, chunks=chunks, asarray=False),
+        threshold=threshold,
+        scale=volume.scale,
+        is_mask=volume.is_mask,
+        truth_value=truth_value,
+    )
+    with reporter.progress("evaluate", volume.name, parts.size) as advance:
+        return add_counts(execute(parts, advance=advance))
+
+
+def _scores(class_name: str, tomogram: str, counts: Sequence[VoxelCounts]) -> Scores:
+    n_predicted = sum(c.n_predicted for c in counts)
+    n_truth = sum(c.n_truth for c in counts)
+    n_both = sum(c.n_both for c in counts)
+    return Scores(
+        class_name,
+        tomogram,
+        n_predicted,
+        n_truth,
+        n_both,
+        n_both / n_predicted if n_predicted else 0.0,
+        n_both / n_truth if n_truth else 0.0,
+        2 * n_both / (n_predicted + n_truth) if n_both else 0.0,
+        _curve(counts, n_truth),
+    )
+
+
+def _curve(counts: Sequence[VoxelCounts], n_truth: int) -> Curve | None:
+    if any(not len(c.true) for c in counts):
+        return None
+    values, true, false = (
+        np.concatenate([getattr(c, name) for c in counts]) for name in ("values", "true", "false")
+    )
+    filled = true + false > 0
+    return precision_recall_curve(values[filled], true[filled], (true + false)[filled], n_truth)

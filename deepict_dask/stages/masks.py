@@ -1,0 +1,225 @@
+"""Masks: spheres or a given shape at particle positions, to train on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from deepict_dask.config.masks import MaskSettings
+from deepict_dask.engine.execute import execute, per_block
+from deepict_dask.engine.masks import Shapes, paste
+from deepict_dask.errors import InputError
+from deepict_dask.geometry import storage_grid
+from deepict_dask.io.ome_zarr import Image, create_image, mark_complete, open_image, update_attributes
+from deepict_dask.io.source import Source, open_source
+from deepict_dask.io.tables import read_particles
+from deepict_dask.particles import Particles
+from deepict_dask.stages.output import is_finished
+from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.segment import VOXEL_SIZE_TOLERANCE
+from deepict_dask.tomogram import VoxelSize
+
+
+def masks(
+    tomogram: Image | Source,
+    positions: Mapping[str, Particles],
+    output: Path,
+    settings: MaskSettings,
+    *,
+    reporter: Reporter | None = None,
+    overwrite: bool = False,
+) -> Image:
+    """Paste a shape at every particle and write the masks.
+
+    Parameters
+    ----------
+    tomogram : Image or Source
+        Whose shape, voxel size and name the masks get; its voxels are not read.
+    positions : mapping of str to Particles
+        By class, in the order of the channels or labels.
+    output : Path
+        Folder of this tomogram; the image is ``output / "masks.zarr"``.
+    settings : MaskSettings
+        Radius in voxels or nm, or shape; layout.
+    reporter : Reporter, optional
+        Follows the blocks.
+    overwrite : bool
+        Whether complete masks made with other settings may be replaced.
+
+    Returns
+    -------
+    Image
+        uint8, shape (z, y, x) for one class or labels, else (class, z, y, x); its attributes name the
+        ``classes``, and for each the ``n_particles`` and the ``labelled`` voxels.
+
+    Raises
+    ------
+    InputError
+        If a class has no particles, none inside the tomogram, positions of another voxel size or no
+        radius; or the voxel size is not known.
+    """
+    reporter = reporter or Reporter()
+    if tomogram.voxel_size is None:
+        raise InputError(f"{tomogram.path} does not say its voxel size; give it with --voxel-size (in A)")
+    if not positions:
+        raise InputError(
+            f"there are no positions to make masks of {tomogram.name} from; give a table per class"
+        )
+    _check_names(settings, list(positions))
+    spatial = tomogram.shape[-3:]
+    shapes = {}
+    for name, particles in positions.items():
+        _check_positions(name, particles, tomogram.name, tomogram.voxel_size, spatial, reporter)
+        shapes[name] = _shapes(name, particles, settings, tomogram.voxel_size)
+    target = output / "masks.zarr"
+    made_by = {
+        "stage": "masks",
+        "tomogram": {
+            "name": tomogram.name,
+            "shape": list(spatial),
+            "voxel_size": list(tomogram.voxel_size),
+        },
+        "classes": {name: _identity(s) for name, s in shapes.items()},
+        "order": list(shapes),
+        "layout": settings.layout,
+        "zarr_version": settings.zarr_version,
+    }
+    if is_finished(target, made_by, overwrite):
+        return open_image(target)
+    grid = storage_grid(spatial)  # type: ignore[arg-type]
+    voxels = paste(list(shapes.values()), grid, settings.layout)
+    image = create_image(
+        target,
+        shape=voxels.shape,
+        dtype=voxels.dtype,
+        voxel_size=tomogram.voxel_size,
+        name=tomogram.name,
+        core=grid.core,
+        version=settings.zarr_version,
+        kind="labels",
+        classes=list(shapes) if voxels.ndim == 4 else None,
+    )
+    update_attributes(target, made_by=made_by)
+    stores = [da.store(voxels, image.array, lock=False, compute=False)]
+    with reporter.progress("masks", tomogram.name, grid.n_blocks) as advance:
+        parts = execute(per_block(_labelled, voxels, n_classes=len(shapes)), stores, advance)
+    labelled = np.sum(parts, axis=0).tolist()
+    mark_complete(
+        target,
+        classes=list(shapes),
+        layout="channels" if voxels.ndim == 4 else "labels",
+        n_particles={name: len(p) for name, p in positions.items()},
+        labelled=dict(zip(shapes, labelled, strict=True)),
+        core=list(grid.core),
+    )
+    return open_image(target)
+
+
+def read_positions(tables: Mapping[str, str | Path]) -> dict[str, Particles]:
+    """Read the positions of each class.
+
+    Parameters
+    ----------
+    tables : mapping of str to path
+        Table per class. Of a table with a column ``class`` only the rows of that class are taken, so one
+        table may serve several; of any other all rows.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read or has no rows of the class.
+    """
+    found = {}
+    for name, path in tables.items():
+        try:
+            particles = read_particles(path, class_name=name)
+        except InputError:
+            # No column of classes, or no format that has one; what else is wrong shows again here.
+            particles = read_particles(path)
+        if not len(particles):
+            raise InputError(
+                f"{path} has no particles of class {name!r}; check the name, or leave out the class"
+            )
+        found[name] = particles
+    return found
+
+
+def _check_names(settings: MaskSettings, known: Sequence[str]) -> None:
+    for way in ("radius", "radius_nm", "shape"):
+        value = getattr(settings, way)
+        for name in value if isinstance(value, dict) else ():
+            if name not in known:
+                raise InputError(
+                    f"{way} is given for class {name!r}, of which there are no positions; there are "
+                    f"{', '.join(known)}"
+                )
+
+
+def _check_positions(
+    name: str,
+    particles: Particles,
+    tomogram: str,
+    voxel_size: VoxelSize,
+    shape: tuple[int, ...],
+    reporter: Reporter,
+) -> None:
+    own = particles.voxel_size
+    if own is not None and any(
+        abs(a / b - 1) > VOXEL_SIZE_TOLERANCE for a, b in zip(own, voxel_size, strict=True)
+    ):
+        raise InputError(
+            f"the positions of class {name!r} are in voxels of {own[0]:g} A, but {tomogram} has voxels of "
+            f"{voxel_size[0]:g} A; scale them to the tomogram's voxels first"
+        )
+    p = particles.positions
+    # A voxel reaches half a voxel beyond its center.
+    inside = ((p >= -0.5) & (p <= np.array(shape) - 0.5)).all(axis=1)
+    if not inside.any():
+        raise InputError(
+            f"none of the {len(p)} positions of class {name!r} lies inside {tomogram} of {shape} voxels (z, y, x); "
+            "check the order of the axes, the voxel size, or whether the class is empty"
+        )
+    if not inside.all():
+        reporter.warn(
+            f"{int((~inside).sum())} of {len(p)} positions of class {name!r} lie outside {tomogram} of {shape} voxels"
+        )
+
+
+def _shapes(name: str, particles: Particles, settings: MaskSettings, voxel_size: VoxelSize) -> Shapes:
+    def of_class(value: Any) -> Any:
+        return value.get(name) if isinstance(value, dict) else value
+
+    radius, radius_nm, path = map(of_class, (settings.radius, settings.radius_nm, settings.shape))
+    if radius is not None:
+        return Shapes(particles.positions, radius=(radius, radius, radius))
+    if radius_nm is not None:
+        z, y, x = (10 * radius_nm / edge for edge in voxel_size)
+        return Shapes(particles.positions, radius=(z, y, x))
+    if path is not None:
+        stamp = np.asarray(open_source(path)[...]) != 0
+        if not stamp.any():
+            raise InputError(f"the shape {path} of class {name!r} is 0 everywhere; give one that is not")
+        return Shapes(particles.positions, stamp=stamp)
+    raise InputError(f"class {name!r} has no radius and no shape; give one for it, or one for all")
+
+
+def _identity(shapes: Shapes) -> dict[str, Any]:
+    kind: dict[str, Any] = {"positions": _digest(shapes.positions)}
+    if shapes.stamp is not None:
+        return kind | {"shape": _digest(shapes.stamp), "shape_size": list(shapes.stamp.shape)}
+    return kind | {"radius_vox": list(shapes.radius)}  # type: ignore[arg-type]
+
+
+def _digest(values: np.ndarray) -> str:
+    return f"sha256:{hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()}"
+
+
+def _labelled(block: np.ndarray, index: tuple[int, ...], n_classes: int) -> np.ndarray:
+    if block.ndim == 4:
+        return np.count_nonzero(block, axis=(1, 2, 3))
+    return np.bincount(block.ravel(), minlength=n_classes + 1)[1:]

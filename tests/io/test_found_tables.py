@@ -1,0 +1,61 @@
+"""Which tables a path names, and what they are about."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from deepict_dask.io.tables import write_particles
+from deepict_dask.io.tables.found import find_tables
+from deepict_dask.particles import Particles
+
+ONE = Particles.from_positions([[1, 2, 3]], score=np.ones(1), voxel_size=(10.0, 10.0, 10.0))
+
+
+def about(path):
+    return [(t.path.name, t.tomogram, t.classes) for t in find_tables(path)]
+
+
+def test_run_folder_and_folder_of_a_tomogram(tmp_path):
+    for name in ("TS_2", "TS_1"):
+        for end in (".csv", "_motl.csv", ".star"):
+            write_particles(ONE, tmp_path / name / f"particles_fas{end}")
+    wanted = [("particles_fas.csv", "TS_1", ("fas",)), ("particles_fas.csv", "TS_2", ("fas",))]
+    write_particles(ONE, tmp_path / "truth.csv")  # a table beside the run is not part of it
+    assert about(tmp_path) == wanted
+    assert about(tmp_path / "TS_1") == wanted[:1]
+
+
+def test_folder_of_tables_named_by_tomogram(tmp_path):
+    write_particles(ONE, tmp_path / "TS_1.csv")
+    write_particles(ONE, tmp_path / "TS_2_motl.csv")
+    (tmp_path / "notes.txt").write_text("")
+    assert about(tmp_path) == [("TS_1.csv", "TS_1", ()), ("TS_2_motl.csv", "TS_2", ())]
+
+
+def test_the_file_beside_a_table_knows_best(tmp_path):
+    write_particles(ONE, tmp_path / "a" / "particles.csv")
+    side = {"tomogram": "TS_9", "voxel_size": [1, 2, 3], "made_by": {"class": "ribosome"}}
+    (tmp_path / "a" / "particles.json").write_text(json.dumps(side))
+    (table,) = find_tables(tmp_path)
+    assert (table.tomogram, table.classes, table.voxel_size) == ("TS_9", ("ribosome",), (1, 2, 3))
+    # "particle" is what a network that names no class finds.
+    side["made_by"]["class"] = "particle"
+    (tmp_path / "a" / "particles.json").write_text(json.dumps(side))
+    assert find_tables(tmp_path)[0].classes == ()
+
+
+def test_classes_of_rows_win_and_are_read_by_row(tmp_path):
+    path = tmp_path / "particles_all.csv"
+    path.write_text("class,z,y,x\nfas,1,2,3\nribosome,4,5,6\n")
+    (table,) = find_tables(path)
+    assert table.classes == ("fas", "ribosome") and table.has_column
+    assert table.read("fas").positions.tolist() == [[1, 2, 3]]
+    assert len(table.read()) == 2
+    assert table.holds("fas") and not table.holds("tric")
+    named = write_particles(
+        Particles.from_positions([[1, 2, 3]], class_name="tric"), tmp_path / "x" / "particles.parquet"
+    )
+    assert find_tables(named)[0].classes == ("tric",)
+    assert find_tables(named)[0].read("tric").class_name == "tric"
