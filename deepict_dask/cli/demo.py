@@ -10,13 +10,12 @@ from typing import Any
 import click
 import numpy as np
 
+from deepict_dask.cli.evaluate import show_evaluation
 from deepict_dask.cli.failure import report_error
-from deepict_dask.cli.terminal import TerminalReporter, print_table
+from deepict_dask.cli.terminal import TerminalReporter
 from deepict_dask.cli.work import workers
 from deepict_dask.config import load_settings
 from deepict_dask.data import demo_network_path
-from deepict_dask.io.tables import read_particles
-from deepict_dask.kernels.matching import match
 
 # Radius in A within which a pick counts as found, as in the paper.
 TOLERANCE = 135.0
@@ -25,6 +24,7 @@ TOLERANCE = 135.0
 def demonstrate(quiet: bool, *, output: Path, seed: int, overwrite: bool, **options: Any) -> None:
     """Simulate a cell, run the whole job on it, score the picks and say what to do next."""
     from deepict_dask.simulation import simulate_cell
+    from deepict_dask.stages.evaluate import evaluate
     from deepict_dask.stages.run import prepare, run
 
     began = time.perf_counter()
@@ -46,15 +46,8 @@ def demonstrate(quiet: bool, *, output: Path, seed: int, overwrite: bool, **opti
         (outcome,) = run(plan, threads=threads, reporter=reporter)
     if outcome.error is not None:
         raise SystemExit(report_error(outcome.error))
-    rows = []
-    for picked in outcome.picked:
-        found = read_particles(picked.tables[0])
-        rows.append(_score(picked.class_name, found.positions, cell.truth, cell.voxel_size))
-    print_table(
-        f"Particles found, against the simulated truth (within {TOLERANCE:g} A)",
-        ("class", "true", "picked", "matched", "precision", "recall", "F1"),
-        rows,
-    )
+    evaluation = evaluate(str(outcome.folder), str(truth), tolerance=TOLERANCE)
+    show_evaluation(evaluation, f"Particles found, against the simulated truth (within {TOLERANCE:g} A)")
     tables = "\n".join(f"  {table}" for picked in outcome.picked for table in picked.tables)
     click.echo(
         f"""
@@ -64,20 +57,13 @@ The network is {card["name"]}, trained on other cells of the same simulator ({",
 The tomogram and the probability map are OME-Zarr, for napari and other viewers:
   {outcome.folder / "tomogram.zarr"}
   {outcome.folder / "probability.zarr"}
-Next, pick with another threshold (no new inference), or find out what a file is:
+Next, pick with another threshold (no new inference), score that, or find out what a file is:
   deepict-dask pick {output} --threshold 0.3 --min-size 300 --overwrite
+  deepict-dask evaluate {output} {truth}
   deepict-dask info {outcome.folder / "probability.zarr"}
 With your own tomogram and network:
   deepict-dask run TOMOGRAM.mrc --model NETWORK.pth --output RUN"""
     )
-
-
-def _score(name: str, picks: np.ndarray, truth: np.ndarray, voxel_size: float) -> tuple[str, ...]:
-    rows = truth[truth["class"] == name]
-    there = np.stack([rows["z"], rows["y"], rows["x"]], axis=1)
-    found = match(picks, there, TOLERANCE / voxel_size)
-    numbers = (found.precision, found.recall, found.f1)
-    return (name, str(len(there)), str(len(picks)), str(len(found.pairs)), *(f"{n:.3f}" for n in numbers))
 
 
 def _write_mrc(path: Path, tomogram: np.ndarray, voxel_size: float) -> None:

@@ -74,7 +74,7 @@ def evaluate_picks(
         )
         title = f"Picks, matched one to one within {tolerance:g} A"
     if not quiet or output is None:
-        _show(evaluation, title)
+        show_evaluation(evaluation, title)
     if output is not None:
         for path in write_evaluation(evaluation, output, plot=plot):
             reporter.say(f"wrote {path}")
@@ -100,7 +100,8 @@ def lengths(text: str | None, option: str) -> VoxelSize | None:
     return z, y, x
 
 
-def _show(evaluation: Evaluation, title: str) -> None:
+def show_evaluation(evaluation: Evaluation, title: str) -> None:
+    """Print the scores as a table."""
     voxels = evaluation.kind == "voxels"
     words = ("true", "predicted", "in both") if voxels else ("true", "picked", "matched")
     header = (

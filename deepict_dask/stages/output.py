@@ -73,6 +73,11 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     os.replace(partial, path)
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote; empty if there is nothing, or nothing of ours."""
+    return (_attributes(path) or {}) if path.is_file() else {}
+
+
 def _attributes(path: Path) -> dict[str, Any] | None:
     """Give the package's own attributes; {} for an output that was begun, None for what is not ours."""
     if path.is_file():

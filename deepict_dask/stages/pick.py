@@ -20,7 +20,7 @@ from deepict_dask.geometry import BlockGrid, Shape
 from deepict_dask.io.ome_zarr import Image, create_image, mark_complete, update_attributes
 from deepict_dask.io.tables import write_particles
 from deepict_dask.particles import Particles
-from deepict_dask.stages.output import is_finished, write_json
+from deepict_dask.stages.output import is_finished, read_json, write_json
 from deepict_dask.stages.region import open_region
 from deepict_dask.stages.report import Reporter
 
@@ -133,8 +133,15 @@ def _pick_class(
         "region": None if region is None else region[0],
     }
     side = output / f"{stem}.json"
+    before = read_json(side)
     if is_finished(side, made_by, overwrite) and all(t.exists() for t in tables):
-        return Picked(class_name, _count(side), tables)
+        return Picked(class_name, int(before["n_particles"]), tables)
+    # Tables of earlier settings must not lie beside the new ones as if they belonged together.
+    for old in before.get("tables", ()):
+        (output / old).unlink(missing_ok=True)
+    labels = output / f"{stem}_labels.zarr"
+    if not settings.write_labels and labels.exists():
+        is_finished(labels, made_by, overwrite=True)
     levels = _class_array(probability, known.index(class_name))
     mask = None if region is None else da.from_array(region[1], chunks=levels.chunks, asarray=False)
     scale = probability.attributes.get("scale") if levels.dtype.kind == "u" else None
@@ -157,7 +164,7 @@ def _pick_class(
         write_particles(particles, table, name)
     if settings.write_labels:
         _write_labels(
-            output / f"{stem}_labels.zarr", probability, levels, mask, scale, settings, made_by, reporter
+            labels, probability, levels, mask, scale, settings, made_by, reporter
         )
     write_json(
         side,
@@ -229,12 +236,6 @@ def _write_labels(
     with reporter.progress("labels", probability.name, labels.npartitions):
         da.store(labels, image.array, lock=False)
     mark_complete(path, package_version=__version__)
-
-
-def _count(side: Path) -> int:
-    import json
-
-    return int(json.loads(side.read_text(encoding="utf-8"))["n_particles"])
 
 
 def pickable(paths: list[str]) -> Iterator[Path]:

@@ -339,6 +339,10 @@ def test_many_formats_and_compressed_input(finished, network, tmp_path):
     labels = open_image(folder / "particles_labels.zarr").array[:]
     table = picks(tmp_path / "o")
     np.testing.assert_array_equal(np.bincount(labels.ravel())[table["label"]], table["size"])
+    # Other settings leave no table of the old ones behind.
+    config = load_settings(None, {"min_size": 50, "threshold": THRESHOLD})
+    pick(open_image(folder / "probability.zarr"), folder, config.pick, overwrite=True)
+    assert {p.name for p in folder.glob("particles*")} == {"particles.csv", "particles.json"}
 
 
 @pytest.mark.parametrize(
