@@ -11,7 +11,6 @@ import pytest
 from scipy import ndimage
 
 
-
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder with the reference outputs and data sets, which are not part of the repository."""

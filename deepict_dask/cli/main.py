@@ -27,13 +27,13 @@ OVERWRITE = click.option(
 @click.option("--quiet", "-q", is_flag=True, help="Say only what went wrong.")
 @click.pass_context
 def cli(context: click.Context, /, **_: Any) -> None:
-    r"""Find particles in cryo-electron tomograms, chunk by chunk.
+    """Find particles in cryo-electron tomograms, chunk by chunk.
 
     \b
     deepict-dask demo                                    a small cell, start to end
     deepict-dask run cell.mrc --model net.pth -o out     tomogram in, particles out
     deepict-dask pick out --threshold 0.3 --overwrite    other picks, no new inference
-    """
+    """  # noqa: D301
 
 
 @cli.command()
@@ -44,7 +44,7 @@ def cli(context: click.Context, /, **_: Any) -> None:
 @OVERWRITE
 @click.pass_context
 def run(context: click.Context, /, **options: Any) -> None:
-    """Tomograms in, particles out: ingest, equalize, segment and pick.
+    """Do it all: tomograms in, particles out.
 
     TOMOGRAM is a file (MRC, EM, HDF5, also .gz and .bz2), an OME-Zarr group, a folder, a pattern or a
     .txt list of these. Equalization is skipped unless --target-spectrum is given. What is complete
@@ -61,7 +61,7 @@ def run(context: click.Context, /, **options: Any) -> None:
 @OVERWRITE
 @click.pass_context
 def ingest(context: click.Context, /, **options: Any) -> None:
-    """Convert tomograms to chunked OME-Zarr with global statistics."""
+    """Convert tomograms to chunked OME-Zarr."""
     _pipeline(context, "ingest", **options)
 
 
@@ -73,7 +73,7 @@ def ingest(context: click.Context, /, **options: Any) -> None:
 @OVERWRITE
 @click.pass_context
 def equalize(context: click.Context, /, **options: Any) -> None:
-    """Bring the amplitude spectra of tomograms to that of a target."""
+    """Bring amplitude spectra to that of a target."""
     _pipeline(context, "equalize", **options)
 
 
@@ -96,7 +96,9 @@ def segment(context: click.Context, /, **options: Any) -> None:
 @OVERWRITE
 @click.pass_context
 def pick(context: click.Context, /, runs: tuple[str, ...], **options: Any) -> None:
-    """Pick particles again from stored probability maps; no inference.
+    """Pick again from stored probability maps.
+
+    No inference is needed.
 
     RUN is a run folder, the folder of a tomogram in one, or a probability.zarr. Tables are written
     beside the map.
@@ -116,7 +118,10 @@ def pick(context: click.Context, /, runs: tuple[str, ...], **options: Any) -> No
 @OVERWRITE
 @click.pass_context
 def spectrum(context: click.Context, /, **options: Any) -> None:
-    """Extract the amplitude spectrum of a tomogram, a target for others."""
+    """Extract the amplitude spectrum of a tomogram.
+
+    It is a target for others, see --target-spectrum.
+    """
     from deepict_dask.cli import work
 
     work.spectrum(_quiet(context), **options)
@@ -155,10 +160,29 @@ def spectrum(context: click.Context, /, **options: Any) -> None:
 @OVERWRITE
 @click.pass_context
 def masks(context: click.Context, /, **options: Any) -> None:
-    """Paste spheres, or a given shape, at particle positions: masks to train on."""
+    """Paste spheres or a shape at particle positions."""
     from deepict_dask.cli.masks import make_masks
 
     make_masks(_quiet(context), **options)
+
+
+@cli.command()
+@click.argument("settings", required=False, type=click.Path(path_type=Path), metavar="SETTINGS.yaml")
+@click.option("--defaults", is_flag=True, help="Print all settings with their meaning, as YAML, and stop.")
+@click.option("--output", "-o", help="Folder for the model.")
+@click.option("--name", help="Of the model.")
+@click.option("--epochs", type=int, help="At most.")
+@click.option("--max-minutes", type=float, help="No epoch is begun that would end later.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]))
+@click.option("--gpus", type=int)
+@click.option("--set", "assign", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
+@OVERWRITE
+@click.pass_context
+def train(context: click.Context, /, **options: Any) -> None:
+    """Train a network on tomograms with known particles."""
+    from deepict_dask.cli.train import train_network
+
+    train_network(_quiet(context), **options)
 
 
 @cli.command()
@@ -209,7 +233,7 @@ def masks(context: click.Context, /, **options: Any) -> None:
 @OVERWRITE
 @click.pass_context
 def evaluate(context: click.Context, /, **options: Any) -> None:
-    """Compare picks, or probability maps and masks, with the truth.
+    """Compare picks or maps with the truth.
 
     PICKS is a particle table, a run folder or a folder of tables; TRUTH the same, tomograms being found by
     name, or a path with {name} in it. Where TRUTH is a volume, the probability maps of a run folder,
@@ -257,7 +281,9 @@ def evaluate(context: click.Context, /, **options: Any) -> None:
 @OVERWRITE
 @click.pass_context
 def merge(context: click.Context, /, **options: Any) -> None:
-    """Unite several tables of picks; of picks that are one particle the best-scored stays.
+    """Unite tables of picks without duplicates.
+
+    Of picks that are one particle the best-scored stays.
 
     TABLE is a particle table, a run folder or a folder of tables; folders are merged tomogram by
     tomogram. The result does not depend on the order of tables unless --first-wins is given.
@@ -270,7 +296,10 @@ def merge(context: click.Context, /, **options: Any) -> None:
 @cli.command()
 @click.argument("path", type=click.Path(path_type=Path))
 def info(path: Path) -> None:
-    """Say what a file or folder is: tomogram, run folder, checkpoint, spectrum, particle table."""
+    """Say what a file or folder is.
+
+    PATH is a tomogram, a run folder, a checkpoint, an amplitude spectrum or a particle table.
+    """
     from deepict_dask.cli.info import describe
 
     click.echo(describe(path))
@@ -294,7 +323,10 @@ def settings(config: Path | None) -> None:
 @OVERWRITE
 @click.pass_context
 def demo(context: click.Context, /, **options: Any) -> None:
-    """Simulate a small cell and find its particles with the bundled network."""
+    """Find the particles of a small simulated cell.
+
+    The cell is simulated, the network is bundled, and the picks are scored against the truth.
+    """
     from deepict_dask.cli.demo import demonstrate
 
     demonstrate(_quiet(context), **options)

@@ -43,7 +43,9 @@ class TerminalReporter(Reporter):
             self.console.print(sentence, markup=False)
 
     @contextmanager
-    def progress(self, stage: str, tomogram: str, n_blocks: int) -> Iterator[Callable[[int], None]]:
+    def progress(
+        self, stage: str, tomogram: str, n_blocks: int, unit: str = "block"
+    ) -> Iterator[Callable[[int], None]]:
         """Follow a stage: a bar, or a line when it begins to take long and one when it is done."""
         if self.quiet:
             yield lambda n: None
@@ -53,7 +55,7 @@ class TerminalReporter(Reporter):
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("blocks"),
+                TextColumn(f"{unit}s"),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
             )
@@ -69,11 +71,11 @@ class TerminalReporter(Reporter):
             done += n
             if time.monotonic() - last > QUIET_SECONDS:
                 last = time.monotonic()
-                self.say(f"{tomogram}: {stage} {done} of {n_blocks} blocks")
+                self.say(f"{tomogram}: {stage} {done} of {n_blocks} {unit}s")
 
         yield advance
         self.say(
-            f"{tomogram}: {stage} done, {n_blocks} block{'s' * (n_blocks != 1)} in {time.monotonic() - began:.1f} s"
+            f"{tomogram}: {stage} done, {n_blocks} {unit}{'s' * (n_blocks != 1)} in {time.monotonic() - began:.1f} s"
         )
 
 

@@ -163,9 +163,7 @@ def _pick_class(
     for table, name in zip(tables, settings.formats, strict=True):
         write_particles(particles, table, name)
     if settings.write_labels:
-        _write_labels(
-            labels, probability, levels, mask, scale, settings, made_by, reporter
-        )
+        _write_labels(labels, probability, levels, mask, scale, settings, made_by, reporter)
     write_json(
         side,
         {

@@ -16,6 +16,8 @@ class Reporter:
         """Tell something that the user may want to change."""
 
     @contextmanager
-    def progress(self, stage: str, tomogram: str, n_blocks: int) -> Iterator[Callable[[int], None]]:
-        """Follow the blocks of a stage; yields a function to call with the number of blocks just done."""
+    def progress(
+        self, stage: str, tomogram: str, n_blocks: int, unit: str = "block"
+    ) -> Iterator[Callable[[int], None]]:
+        """Follow the blocks (or what the unit says) of a stage; yields a function to call with those just done."""
         yield lambda n: None

@@ -1,0 +1,255 @@
+"""The settings of ``deepict-dask train``: data, network, patches, augmentation, and how to fit."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from deepict_dask.config.settings import EqualizeSettings, PositiveLength, Section, VoxelSize
+from deepict_dask.networks.architecture import Architecture
+from deepict_dask.networks.training.augmentation_settings import AugmentationSettings
+from deepict_dask.networks.training.recipe import LossName, Precision
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\\\x00]+$")]
+Count = Annotated[int, Field(ge=1)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+Range = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+
+
+class ClassSettings(Section):
+    """One class of particles, one channel of the network."""
+
+    name: Name = Field(description="As in the column `class` of a table of positions.")
+    radius: PositiveLength | None = Field(
+        None, description="Radius of the sphere at each position; not needed where masks are given."
+    )
+    unit: Literal["nm", "voxels"] = Field("nm", description="Of the radius; voxels are those trained on.")
+
+
+class TomogramSettings(Section):
+    """One tomogram to train on or to validate with, and what is where in it."""
+
+    tomogram: str = Field(description="MRC, EM, HDF5, OME-Zarr; also one that this program wrote.")
+    name: Name | None = Field(None, description="Unique; the file's name by default.")
+    positions: str | dict[str, str] | None = Field(
+        None,
+        description="Table of positions in voxels (with a column class if there are several), or one per class.",
+    )
+    masks: str | dict[str, str] | None = Field(
+        None,
+        description="Instead: what `deepict-dask masks` wrote, or a volume per class, labelled where above 0.",
+    )
+    box: dict[Literal["z", "y", "x"], Range] | None = Field(
+        None, description="Part to use, in voxels: {x: [0, 128]}. None: all of it."
+    )
+    voxel_size: VoxelSize | None = Field(None, description="In A; overrides what the file's header says.")
+    dataset: str | None = Field(None, description="Dataset inside an HDF5 file.")
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> TomogramSettings:
+        if (self.positions is None) == (self.masks is None):
+            raise ValueError(f"{self.tomogram} needs positions or masks, one of both")
+        for axis, (start, stop) in (self.box or {}).items():
+            if start >= stop:
+                raise ValueError(f"box of {self.tomogram}: {axis} from {start} to {stop} holds nothing")
+        return self
+
+
+class SplitSettings(Section):
+    """What to validate with: never seen in training, it chooses the best epoch."""
+
+    split: Literal["tomogram", "patch"] = Field(
+        "tomogram",
+        description="tomogram: whole tomograms; patch: a share of each one's patches, which share voxels.",
+    )
+    validation: list[str] | Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="Names of tomograms, or a share, drawn with the seed."
+    )
+
+    @model_validator(mode="after")
+    def _names_are_tomograms(self) -> SplitSettings:
+        if self.split == "patch" and isinstance(self.validation, list):
+            raise ValueError("with split: patch, validation must be a share such as 0.2, not names")
+        return self
+
+
+class NetworkSettings(Section):
+    """The network."""
+
+    network: Literal["unet3d"] = Field("unet3d", description="The 3D U-Net of DeePiCt.")
+    depth: Annotated[int, Field(ge=1, le=8)] = Field(2, description="Number of poolings.")
+    initial_features: Count = Field(
+        8, description="Channels of the first level, doubled at each further one."
+    )
+    batch_norm: bool = Field(True, description="Batch normalization after each activation, none in the base.")
+    elu: bool = Field(False, description="ELU instead of ReLU.")
+    encoder_dropout: Dropout = Field(0.0, description="Probability of dropping a value in encoder and base.")
+    decoder_dropout: Dropout = Field(0.0, description="The same in the decoder.")
+
+
+class PatchSettings(Section):
+    """What the network sees at once."""
+
+    patch: Annotated[int, Field(ge=8, le=512)] = Field(
+        64, description="Edge in voxels; a multiple of 2**depth."
+    )
+    overlap: Annotated[int, Field(ge=0)] = Field(
+        12, description="Voxels on each side that a patch shares with its neighbor."
+    )
+    min_label_fraction: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        0.002,
+        description="Patches with no larger labelled share of any class are dropped. None: none is.",
+    )
+    balanced: bool = Field(True, description="Draw patches so that each class comes as often as the others.")
+    patches_per_epoch: Count | None = Field(None, description="None: as many as there are.")
+    jitter: Annotated[int, Field(ge=0, le=256)] = Field(
+        0, description="Move patches by up to so many voxels, drawn anew in every epoch."
+    )
+
+
+class FitSettings(Section):
+    """Optimization with Adam."""
+
+    loss: LossName = Field(
+        "dice", description="Dice, Generalized Dice, binary cross-entropy, or a sum of two."
+    )
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = Field(1e-3, description="At the start.")
+    batch_size: Count = Field(4, description="Patches of one step, over all GPUs together.")
+    epochs: Count = Field(100, description="At most.")
+    max_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="No epoch is begun that would end later than this."
+    )
+    monitor: Literal["loss", "dice"] = Field(
+        "loss",
+        description="What is best on the validation patches: the lowest loss or the highest Dice score.",
+    )
+    plateau_patience: Annotated[int, Field(ge=0)] = Field(
+        5, description="Epochs without improvement after which the learning rate falls."
+    )
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="To this share of it.")
+    stop_patience: Annotated[int, Field(ge=0)] = Field(
+        20, description="Epochs without improvement after which training ends; 0: never."
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="Of weights, order, augmentation and dropout.")
+
+
+class HardwareSettings(Section):
+    """On what to train; on a CPU, of these only threads and precision change the result."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a CUDA device if there is one.")
+    gpus: Count | None = Field(None, description="GPUs to share each batch. None: all that there are.")
+    precision: Precision = Field("auto", description="auto: mixed precision on a GPU, float32 on a CPU.")
+    deterministic: bool = Field(True, description="Prefer algorithms that repeat exactly on a GPU, too.")
+    loader_workers: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Processes that read patches ahead. None: one per four cores; 0: none."
+    )
+    threads: Count | None = Field(None, description="Threads of the network on a CPU. None: all cores.")
+
+
+class TrainSettings(Section):
+    """All settings of ``deepict-dask train``."""
+
+    name: Name = Field("network", description="Of the model: NAME.safetensors.")
+    output: str = Field(
+        "training", description="Folder for the model, logs and what is made of the tomograms."
+    )
+    data: str | None = Field(
+        None, description="Folder for ingested tomograms and masks, to share it. None: OUTPUT/data."
+    )
+    model_voxel_size: PositiveLength | None = Field(
+        None, description="Resample all tomograms to this voxel size in A. None: they must agree."
+    )
+    description: str = Field("", description="For the model card.")
+    license: str = Field("", description="For the model card.")
+    tomograms: list[TomogramSettings] = Field(
+        min_length=1, description="Tomograms, each with positions or masks."
+    )
+    classes: list[ClassSettings] = Field(min_length=1, description="Classes, in the order of the channels.")
+    split: SplitSettings = SplitSettings()
+    network: NetworkSettings = NetworkSettings()
+    patches: PatchSettings = PatchSettings()
+    fit: FitSettings = FitSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    equalize: EqualizeSettings = EqualizeSettings()
+    hardware: HardwareSettings = HardwareSettings()
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_differ(cls, classes: list[ClassSettings]) -> list[ClassSettings]:
+        names = [c.name for c in classes]
+        if twice := {n for n in names if names.count(n) > 1}:
+            raise ValueError(f"class {min(twice)!r} is named twice; every class is one channel")
+        if any(c.radius is None for c in classes) and any(c.radius is not None for c in classes):
+            missing = next(c.name for c in classes if c.radius is None)
+            raise ValueError(f"class {missing!r} has no radius though others have; give one to each")
+        return classes
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> TrainSettings:
+        names = [c.name for c in self.classes]
+        for t in self.tomograms:
+            for kind in ("positions", "masks"):
+                given = getattr(t, kind)
+                if isinstance(given, dict) and set(given) != set(names):
+                    odd = sorted(set(given) ^ set(names))[0]
+                    what = "names no" if odd in names else "names"
+                    rule = f"give {kind} for each of {', '.join(names)}, and for nothing else"
+                    raise ValueError(f"tomogram {t.tomogram} {what} {kind} for class {odd!r}; {rule}")
+            if t.positions is not None and self.classes[0].radius is None:
+                raise ValueError(
+                    f"tomogram {t.tomogram} has positions, but the classes have no radius; give one"
+                )
+        step = 2**self.network.depth
+        if self.patches.patch % step:
+            near = max(step, round(self.patches.patch / step) * step)
+            raise ValueError(
+                f"a patch of {self.patches.patch} voxels is no multiple of 2**depth = {step}; use {near}"
+            )
+        if 2 * self.patches.overlap >= self.patches.patch:
+            raise ValueError(
+                f"an overlap of {self.patches.overlap} leaves nothing of a patch of {self.patches.patch} voxels; "
+                "use a smaller one"
+            )
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the channels."""
+        return tuple(c.name for c in self.classes)
+
+    @property
+    def architecture(self) -> Architecture:
+        """Hyperparameters of the network."""
+        n = self.network
+        return Architecture(
+            depth=n.depth,
+            initial_features=n.initial_features,
+            out_classes=len(self.classes),
+            batch_norm=n.batch_norm,
+            elu=n.elu,
+            encoder_dropout=n.encoder_dropout,
+            decoder_dropout=n.decoder_dropout,
+        )
+
+
+EXAMPLE = TrainSettings(
+    tomograms=[
+        TomogramSettings(tomogram="TS_1.mrc", positions="TS_1.csv"),
+        TomogramSettings(tomogram="TS_2.mrc", positions="TS_2.csv"),
+    ],
+    classes=[ClassSettings(name="ribosome", radius=10.8)],
+)
+"""All defaults, and something to fill in."""
+
+
+def meanings(section: type) -> dict[str, str]:
+    """Give what each key of a section means: pydantic's descriptions, or the docstring of a dataclass."""
+    if issubclass(section, Section):
+        return {name: field.description or "" for name, field in section.model_fields.items()}
+    found: dict[str, str] = {}
+    body = (section.__doc__ or "").partition("----------\n")[2]
+    for match in re.finditer(r"^    (\w+) : .*\n((?:        .*\n?)+)", body, re.MULTILINE):
+        found[match[1]] = " ".join(match[2].split())
+    return found

@@ -1,0 +1,88 @@
+"""How a training went: a table of its epochs and a picture."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from math import isnan
+from pathlib import Path
+
+from deepict_dask.io.plots import COLORS, require_matplotlib
+from deepict_dask.networks.training.recipe import Epoch
+
+_COLUMNS = ("epoch", "loss", "validation_loss", "learning_rate", "seconds", "patches_per_second", "is_best")
+
+
+def write_history(path: Path, history: Sequence[Epoch], classes: Sequence[str]) -> Path:
+    """Write a CSV with a row per epoch: losses, learning rate, time, and the Dice score of each class."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*_COLUMNS, *(f"dice_{name}" for name in classes)))
+        for epoch in history:
+            values = [getattr(epoch, name) for name in _COLUMNS]
+            values[-1] = int(epoch.is_best)
+            writer.writerow((*values, *("" if isnan(d) else d for d in epoch.dice)))
+    os.replace(partial, path)
+    return path
+
+
+def plot_learning_curve(
+    path: Path, history: Sequence[Epoch], classes: Sequence[str], title: str = ""
+) -> Path:
+    """Draw losses, Dice scores and learning rate over the epochs as PNG.
+
+    Parameters
+    ----------
+    path : Path
+        Appears when it is whole.
+    history : sequence of Epoch
+        At least one.
+    classes : sequence of str
+        Names for the Dice scores.
+    title : str
+        Above.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [e.epoch for e in history]
+    best = next(e.epoch for e in reversed(history) if e.is_best)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    # A single epoch would be an invisible line.
+    mark = "o" if len(history) < 10 else None
+    left.plot(epochs, [e.loss for e in history], color=COLORS[0], marker=mark, ms=3, label="training")
+    left.plot(
+        epochs, [e.validation_loss for e in history], color=COLORS[1], marker=mark, ms=3, label="validation"
+    )
+    left.set(xlabel="epoch", ylabel="loss")
+    rate = left.twinx()
+    rate.plot(
+        epochs, [e.learning_rate for e in history], color="#999999", lw=1, ls=":", label="learning rate"
+    )
+    rate.set(ylabel="learning rate", yscale="log")
+    for k, name in enumerate(classes):
+        color = COLORS[k % len(COLORS)]
+        right.plot(epochs, [e.dice[k] for e in history], color=color, marker=mark, ms=3, label=name)
+    right.set(xlabel="epoch", ylabel="Dice score, validation", ylim=(0, 1))
+    for axes in (left, right):
+        axes.axvline(best, color="#bbbbbb", lw=1, zorder=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.spines["top"].set_visible(False)
+    left.legend(frameon=False, title=f"best: epoch {best}")
+    right.legend(frameon=False)
+    figure.suptitle(title)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    figure.savefig(partial, format="png", dpi=120)
+    os.replace(partial, path)
+    return path

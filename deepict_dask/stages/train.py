@@ -1,0 +1,232 @@
+"""Train: tomograms and positions in, a network with its model card out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepict_dask.config.training import TrainSettings
+from deepict_dask.config.training_file import commented_train_yaml
+from deepict_dask.errors import InputError
+from deepict_dask.networks.training.recipe import Epoch, Recipe, Resume
+from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.training_data import TrainingData, prepare_training_data
+from deepict_dask.stages.training_diary import Diary, scores
+
+if TYPE_CHECKING:
+    from deepict_dask.networks.training.dataset import PatchDataset
+    from deepict_dask.networks.training.trainer import Patches
+
+# What may change between the sessions of one training: they end it later, or elsewhere.
+_FREE_FIT = {"epochs", "max_minutes"}
+_FREE_TOP = {"name", "output", "data", "description", "license", "tomograms", "hardware"}
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training gave.
+
+    Attributes
+    ----------
+    model_path : Path
+        The ``.safetensors`` file with the weights of the best epoch, its card beside it.
+    history : tuple of Epoch
+        All epochs, of all sessions.
+    best_epoch : int
+        From 1.
+    seconds : float
+        Of all epochs, with validation.
+    patches_per_second : float
+        Of training, on average.
+    ended_by : str
+        Why it ended.
+    """
+
+    model_path: Path
+    history: tuple[Epoch, ...]
+    best_epoch: int
+    seconds: float
+    patches_per_second: float
+    ended_by: str
+
+    @property
+    def best(self) -> Epoch:
+        """The best epoch."""
+        return self.history[self.best_epoch - 1]
+
+
+def train(
+    settings: TrainSettings,
+    reporter: Reporter | None = None,
+    *,
+    overwrite: bool = False,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> TrainingResult:
+    """Train a network on tomograms.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        All of it. The folder ``output`` gets the model, ``history.csv``, ``learning_curve.png``,
+        ``tensorboard/``, ``settings.yaml``, and ``last.pt``, from which the same training goes on where it
+        was interrupted.
+    reporter : Reporter, optional
+        Follows the work.
+    overwrite : bool
+        Begin anew, and replace what was made with other settings.
+    on_epoch : callable, optional
+        Called with every epoch after it was written; what it raises ends the training.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    InputError
+        If tomograms, masks or settings do not fit together.
+    WorkError
+        If the loss is not finite.
+    """
+    reporter = reporter or Reporter()
+    output = Path(settings.output)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"the output {output} is a file; name a folder")
+    threads = settings.hardware.threads
+    data = prepare_training_data(settings, threads=threads, reporter=reporter, overwrite=overwrite)
+    return train_on(data, settings, reporter, overwrite=overwrite, on_epoch=on_epoch)
+
+
+def train_on(
+    data: TrainingData,
+    settings: TrainSettings,
+    reporter: Reporter | None = None,
+    *,
+    overwrite: bool = False,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> TrainingResult:
+    """Train on tomograms that are prepared; parameters as in `train`."""
+    import torch
+
+    from deepict_dask.networks.training.resume import forget_progress
+    from deepict_dask.networks.training.trainer import Watcher, fit
+    from deepict_dask.networks.unet3d import UNet3D
+
+    reporter, output = reporter or Reporter(), Path(settings.output)
+    patches = make_patches(data, settings)
+    _check_classes(patches.training, patches.validation, settings.class_names, reporter)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "settings.yaml").write_text(commented_train_yaml(settings), encoding="utf-8")
+    resume = Resume(output / "last.pt", _key(data, settings))
+    if overwrite:
+        forget_progress(resume.path)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.fit.seed)
+        network = UNet3D.from_architecture(settings.architecture)
+    recipe = _recipe(settings)
+    n_weights = sum(p.numel() for p in network.parameters())
+    reporter.say(
+        f"{settings.name}: {len(patches.training)} patches of {settings.patches.patch} voxels to train on, "
+        f"{len(patches.validation)} to validate with; 3D U-Net of depth {settings.network.depth} with "
+        f"{settings.network.initial_features} features, {n_weights} weights"
+    )
+    with ExitStack() as stack:
+        diary = Diary(data, settings, patches, reporter, stack, on_epoch)
+        watcher = Watcher(diary.step, diary.epoch, diary.resume)
+        found = fit(network, patches, recipe, resume=resume, watcher=watcher)
+    # Again: a session that was interrupted may have left none, or that of an epoch that it did not keep.
+    path = diary.save(found.best, found.state)
+    spent = sum(1 / e.patches_per_second for e in found.history)
+    reporter.say(
+        f"{path}: best of {len(found.history)} epochs is {found.best.epoch}, {scores(found.best, settings.class_names)}; "
+        f"ended by {found.ended_by}"
+    )
+    return TrainingResult(
+        model_path=path,
+        history=found.history,
+        best_epoch=found.best.epoch,
+        seconds=sum(e.seconds for e in found.history),
+        patches_per_second=len(found.history) / spent,
+        ended_by=found.ended_by,
+    )
+
+
+def make_patches(data: TrainingData, settings: TrainSettings) -> Patches:
+    """Draw the patches, split them, and decide in which order they are seen.
+
+    Raises
+    ------
+    InputError
+        If there are none, or the split leaves nothing on one side.
+    """
+    from deepict_dask.networks.training.augmentation import Augmentation
+    from deepict_dask.networks.training.dataset import (
+        PatchDataset,
+        balanced_sampler,
+        draw_patches,
+        shuffled_sampler,
+        split_patches,
+    )
+    from deepict_dask.networks.training.loading import SampledOrder
+    from deepict_dask.networks.training.trainer import Patches
+
+    p, seed = settings.patches, settings.fit.seed
+    drawn = draw_patches(data.tomograms, p.patch, p.overlap, p.min_label_fraction)
+    ours, held = split_patches(drawn, settings.split.validation, by=settings.split.split, seed=seed)
+    augmentation = Augmentation(settings.augmentation, seed)
+    training = PatchDataset(
+        data.tomograms, ours, p.patch, augmentation=augmentation, jitter=p.jitter, seed=seed
+    )
+    validation = PatchDataset(data.tomograms, held, p.patch)
+    sampler = (balanced_sampler if p.balanced else shuffled_sampler)(
+        training, seed, n_samples=p.patches_per_epoch
+    )
+    return Patches(training, validation, SampledOrder(sampler))
+
+
+def _recipe(settings: TrainSettings) -> Recipe:
+    fit, hardware = settings.fit, settings.hardware
+    workers = hardware.loader_workers
+    if workers is None:
+        workers = min(8, len(os.sched_getaffinity(0)) // 4 if hasattr(os, "sched_getaffinity") else 1)
+    return Recipe(
+        **fit.model_dump(),
+        precision=hardware.precision,
+        device=hardware.device,
+        n_processes=hardware.gpus,
+        loader_workers=workers,
+        threads=hardware.threads,
+        deterministic=hardware.deterministic,
+    )
+
+
+def _check_classes(
+    training: PatchDataset, validation: PatchDataset, classes: Sequence[str], reporter: Reporter
+) -> None:
+    for k, name in enumerate(classes):
+        if not any(p.labelled[k] for p in training.patches):
+            raise InputError(
+                f"class {name!r} is labelled nowhere in the {len(training)} patches to train on, so nothing can be "
+                "learned of it; add tomograms with it, leave the class out, or lower min_label_fraction"
+            )
+        if not any(p.labelled[k] for p in validation.patches):
+            reporter.warn(
+                f"class {name!r} is labelled nowhere in the {len(validation)} patches to validate with; the best epoch "
+                "is chosen without it"
+            )
+
+
+def _key(data: TrainingData, settings: TrainSettings) -> str:
+    """Identify everything that decides on the course of a training."""
+    kept = settings.model_dump(mode="json", exclude=_FREE_TOP)
+    for name in _FREE_FIT:
+        del kept["fit"][name]
+    content = {"settings": kept, "precision": settings.hardware.precision, "data": data.identities}
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

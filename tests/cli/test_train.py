@@ -1,0 +1,71 @@
+"""``deepict-dask train``: what the command does with its words."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import yaml
+
+from deepict_dask.cli.train import train_network
+from deepict_dask.config.training import EXAMPLE
+from deepict_dask.config.training_file import load_train_settings
+from deepict_dask.errors import SettingsError
+from deepict_dask.networks.checkpoint import load_model
+from deepict_dask.simulation import simulate_cell
+from tests.conftest import write_mrc
+
+
+@pytest.fixture
+def file(tmp_path):
+    cell = simulate_cell(
+        shape=(28, 48, 52),
+        n_ribosome=2,
+        n_fas=0,
+        n_vesicles=0,
+        organelle_radius=0,
+        crowding=0,
+        allow_cut=True,
+    )
+    write_mrc(tmp_path / "cell.mrc", cell.tomogram)
+    pd.DataFrame(cell.truth).to_csv(tmp_path / "cell.csv", index=False)
+    content = {
+        "output": str(tmp_path / "out"),
+        "tomograms": [{"tomogram": str(tmp_path / "cell.mrc"), "positions": str(tmp_path / "cell.csv")}],
+        "classes": [{"name": "ribosome", "radius": 6, "unit": "voxels"}],
+        "split": {"split": "patch", "validation": 0.3},
+        "network": {"depth": 1, "initial_features": 2},
+        "patches": {"patch": 16, "overlap": 2, "patches_per_epoch": 4},
+        "hardware": {"device": "cpu", "threads": 1},
+    }
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_settings_in_a_model_out(file, capsys):
+    train_network(True, settings=file, epochs=1, name="net", gpus=None, assign=["initial-features=3"])
+    assert capsys.readouterr().out == ""
+    model = load_model(file.parent / "out" / "net.safetensors")
+    assert model.architecture.initial_features == 3 and model.card.metrics["epoch"] == 1
+    train_network(False, settings=file, epochs=1, name="net", assign=["initial-features=3"])
+    said = capsys.readouterr().out
+    assert "ribosome" in said and "patches/s" in said and "deepict-dask run TOMOGRAM.mrc --model" in said
+
+
+def test_defaults_are_printed_to_be_filled_in(file, capsys, tmp_path):
+    train_network(False, settings=None, defaults=True)
+    (tmp_path / "printed.yaml").write_text(capsys.readouterr().out)
+    assert load_train_settings(tmp_path / "printed.yaml") == EXAMPLE
+    train_network(False, settings=file, defaults=True, epochs=7)
+    assert yaml.safe_load(capsys.readouterr().out)["fit"]["epochs"] == 7
+
+
+def test_mistakes_on_the_command_line_are_said(file):
+    with pytest.raises(SettingsError, match="train --defaults > train.yaml"):
+        train_network(False, settings=None)
+    with pytest.raises(SettingsError, match="KEY=VALUE"):
+        train_network(False, settings=file, assign=["depth"])
+    with pytest.raises(SettingsError, match="no training setting 'dept'"):
+        train_network(False, settings=file, assign=["dept=3"])
+    with pytest.raises(SettingsError, match="YAML"):
+        train_network(False, settings=file, assign=["depth={"])

@@ -1,0 +1,139 @@
+"""Training settings: printed, read back, refused with a sentence."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from deepict_dask.config.training import EXAMPLE, TrainSettings, meanings
+from deepict_dask.config.training_file import _homes, commented_train_yaml, load_train_settings
+from deepict_dask.errors import MissingFileError, SettingsError
+
+BASE = """
+tomograms:
+  - {tomogram: a.mrc, positions: a.csv}
+  - {tomogram: b.mrc, positions: b.csv, name: second, box: {x: [0, 128]}}
+classes:
+  - {name: ribosome, radius: 8, unit: voxels}
+  - {name: fas, radius: 10, unit: voxels}
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "train.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_printed_defaults_read_back_as_the_defaults(tmp_path):
+    assert load_train_settings(write(tmp_path, commented_train_yaml())) == EXAMPLE
+
+
+def test_printed_settings_read_back_as_themselves(tmp_path):
+    given = load_train_settings(write(tmp_path, BASE), {"epochs": 3, "rotation": 180.0, "output": "x"})
+    assert load_train_settings(write(tmp_path, commented_train_yaml(given))) == given
+    assert given.tomograms[1].box == {"x": [0, 128]} and given.class_names == ("ribosome", "fas")
+
+
+def test_every_setting_says_what_it_means():
+    for name, field in TrainSettings.model_fields.items():
+        if field.default is not None and name not in ("name", "output", "description", "license"):
+            section = type(field.default)
+            if hasattr(section, "__mro__") and name in (
+                "split",
+                "network",
+                "patches",
+                "fit",
+                "hardware",
+                "augmentation",
+            ):
+                known = meanings(section)
+                keys = yaml.safe_load(commented_train_yaml())[name]
+                assert set(known) >= set(keys) and all(known[k].endswith(".") for k in keys), name
+        else:
+            assert field.description and field.description.endswith(".")
+
+
+def test_names_are_distinct_over_all_sections_so_that_options_need_no_prefix():
+    sections = yaml.safe_load(commented_train_yaml())
+    names = [k for v in sections.values() if isinstance(v, dict) for k in v]
+    names += [k for k, v in sections.items() if not isinstance(v, dict)]
+    assert len(names) == len(set(names)) and set(names) == set(_homes())
+
+
+def test_options_win_over_the_file(tmp_path):
+    path = write(tmp_path, BASE + "fit: {epochs: 7, learning_rate: 0.01}\naugmentation: {flips: false}\n")
+    given = load_train_settings(path, {"epochs": 9, "seed": None, "elastic": 2.0, "depth": 3})
+    assert (given.fit.epochs, given.fit.learning_rate, given.fit.seed) == (9, 0.01, 0)
+    assert given.augmentation.elastic == 2 and not given.augmentation.flips
+    assert given.architecture.depth == 3 and given.architecture.out_classes == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("fit: {epoch: 3}", "no setting 'fit.epoch'"),
+        ("epochs: 3", "no setting 'epochs'"),
+        ("augmentation: {flip: true}", "no setting 'augmentation.flip'"),
+        ("augmentation: {rotation: 270}", "rotation is 270"),
+        ("fit: {learning_rate: 0}", "fit.learning_rate is 0"),
+        ("fit: {loss: dise}", "fit.loss is 'dise'"),
+        (
+            "network: {depth: 3}\npatches: {patch: 60}",
+            "a patch of 60 voxels is no multiple of 2**depth = 8; use 64",
+        ),
+        ("patches: {overlap: 40}", "an overlap of 40 leaves nothing of a patch of 64"),
+        ("split: {split: patch, validation: [second]}", "must be a share such as 0.2"),
+        ("split: {validation: 1.5}", "split.validation"),
+        ("name: a/b", "name is 'a/b'"),
+        ("fit: 3", "fit is 3"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_it(tmp_path, more, said):
+    with pytest.raises(SettingsError) as error:
+        load_train_settings(write(tmp_path, BASE + more))
+    assert said in str(error.value) and "\n" not in str(error.value) and "train.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("classes: [{name: a, radius: 3}]", "tomograms is missing"),
+        ("tomograms: []\nclasses: [{name: a}]", "tomograms is []"),
+        ("tomograms: [{tomogram: a.mrc}]\nclasses: [{name: a}]", "a.mrc needs positions or masks"),
+        ("tomograms: [{tomogram: a.mrc, positions: a.csv}]\nclasses: [{name: a}]", "classes have no radius"),
+        (
+            "tomograms: [{tomogram: a.mrc, masks: {a: m.mrc}}]\nclasses: [{name: a}, {name: b}]",
+            "a.mrc names no masks for class 'b'",
+        ),
+        (
+            "tomograms: [{tomogram: a.mrc, masks: {a: m.mrc, c: n.mrc}}]\nclasses: [{name: a}]",
+            "a.mrc names masks for class 'c'",
+        ),
+        (
+            "tomograms: [{tomogram: a.mrc, positions: a.csv}]\nclasses: [{name: a, radius: 1}, {name: b}]",
+            "class 'b' has no radius though others have",
+        ),
+        (
+            "tomograms: [{tomogram: a.mrc, positions: a.csv}]\nclasses: [{name: a, radius: 1}, {name: a, radius: 1}]",
+            "class 'a' is named twice",
+        ),
+        (
+            "tomograms: [{tomogram: a.mrc, positions: a.csv, box: {x: [9, 3]}}]\nclasses: [{name: a, radius: 1}]",
+            "x from 9 to 3 holds nothing",
+        ),
+        ("- a", "must hold the keys"),
+        ("tomograms: {", "not readable as YAML"),
+    ],
+)
+def test_incomplete_settings_are_refused(tmp_path, text, said):
+    with pytest.raises(SettingsError) as error:
+        load_train_settings(write(tmp_path, text))
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_file_and_an_unknown_option_say_how_to_go_on(tmp_path):
+    with pytest.raises(MissingFileError, match="train --defaults >"):
+        load_train_settings(tmp_path / "none.yaml")
+    with pytest.raises(SettingsError, match="no training setting 'epoch'"):
+        load_train_settings(write(tmp_path, BASE), {"epoch": 1})
