@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from dask.base import tokenize
 from distributed import WorkerPlugin
 
 from deepict_dask.engine.execute import active_client
@@ -19,7 +21,7 @@ class Prewarm(WorkerPlugin):
     idempotent = True
 
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]):
-        self.name = f"prewarm-{function.__qualname__}-{hash(arguments)}"
+        self.name = f"prewarm-{tokenize(function, arguments)}"
         self.function, self.arguments = function, arguments
 
     def setup(self, worker: Any) -> None:
@@ -29,16 +31,27 @@ class Prewarm(WorkerPlugin):
         future.add_done_callback(lambda f: None if f.cancelled() else f.exception())
 
 
-def prewarm(function: Callable[..., Any], *arguments: Any) -> None:
-    """Call a function on all workers of the active client, without waiting; without a client do nothing.
+@contextmanager
+def prewarmed(function: Callable[..., Any], *arguments: Any) -> Iterator[None]:
+    """Have all workers of the active client call a function, without waiting; without a client do nothing.
+
+    Workers that join while the context lasts call it too.
 
     Parameters
     ----------
     function : callable
         Importable on the workers; what it returns is dropped, what it keeps is the gain.
     *arguments
-        Hashable and small.
+        Small.
     """
     client = active_client()
-    if client is not None:
-        client.register_plugin(Prewarm(function, arguments))
+    if client is None:
+        yield
+        return
+    plugin = Prewarm(function, arguments)
+    client.register_plugin(plugin)
+    try:
+        yield
+    finally:
+        # A scheduler that goes on must not call it for workers of other people's work.
+        client.unregister_worker_plugin(plugin.name)

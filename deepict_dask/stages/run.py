@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from deepict_dask.config import Settings, commented_yaml
-from deepict_dask.engine.prewarm import prewarm
-from deepict_dask.errors import DeepictError, InputError
+from deepict_dask.engine.prewarm import prewarmed
+from deepict_dask.errors import InputError
 from deepict_dask.io.inputs import find_tomograms, tomogram_name
 from deepict_dask.io.ome_zarr import Image
 from deepict_dask.networks.checkpoint import Model, load_model
@@ -143,19 +143,21 @@ def run(
     reporter = reporter or Reporter()
     plan.output.mkdir(parents=True, exist_ok=True)
     (plan.output / "settings.yaml").write_text(commented_yaml(plan.settings), encoding="utf-8")
-    if plan.model is not None:
-        # The workers load the network while the first tomogram is ingested.
-        prewarm(get_predictor, model_spec(plan.model, plan.settings.segment, threads))
     outcomes = []
-    for path in plan.tomograms:
-        name = tomogram_name(path)
-        outcome = Outcome(name, plan.output / name)
-        try:
-            _run_one(path, plan, outcome, threads, reporter)
-        except (DeepictError, OSError, MemoryError, RuntimeError) as error:
-            outcome.error = error
-        outcomes.append(outcome)
-        done(outcome)
+    with ExitStack() as stack:
+        if plan.model is not None:
+            # The workers load the network while the first tomogram is ingested.
+            spec = model_spec(plan.model, plan.settings.segment, threads)
+            stack.enter_context(prewarmed(get_predictor, spec))
+        for path in plan.tomograms:
+            name = tomogram_name(path)
+            outcome = Outcome(name, plan.output / name)
+            try:
+                _run_one(path, plan, outcome, threads, reporter)
+            except Exception as error:  # whatever it is, it is this tomogram's; the others go on
+                outcome.error = error
+            outcomes.append(outcome)
+            done(outcome)
     return outcomes
 
 
