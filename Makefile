@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS)
 PYTEST_OPTIONS ?=
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test test-other-dask lint benchmark clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -35,6 +35,12 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+# The graphs once more with another Dask: the one that dask-cuda asks for.
+OTHER_DASK ?= 2026.7.1
+test-other-dask: $(VENV)/.installed-test
+	$(PIP) --no-deps --upgrade --target $(VENV)/dask-$(OTHER_DASK) dask==$(OTHER_DASK) distributed==$(OTHER_DASK)
+	PYTHONPATH=$(VENV)/dask-$(OTHER_DASK) $(BIN)/python -m pytest $(PYTEST_OPTIONS) tests/engine tests/test_api.py tests/stages/test_run.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check deepict_dask tests examples
