@@ -20,6 +20,16 @@ OVERWRITE = click.option(
     "--overwrite", is_flag=True, help="Replace complete outputs that were made with other settings."
 )
 
+SWEEP_SETTINGS = click.argument(
+    "settings", required=False, type=click.Path(path_type=Path), metavar="SETTINGS.yaml"
+)
+DEFAULTS = click.option(
+    "--defaults", is_flag=True, help="Print all settings with their meaning, as YAML, and do nothing."
+)
+AT_ONCE = click.option(
+    "--at-once", type=int, metavar="N", help="Trainings at a time. [default: one per worker]"
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="deepict_dask", prog_name="deepict-dask")
@@ -183,6 +193,46 @@ def train(context: click.Context, /, **options: Any) -> None:
     from deepict_dask.cli.train import train_network
 
     train_network(_quiet(context), **options)
+
+
+@cli.command()
+@SWEEP_SETTINGS
+@click.option("--output", "-o", type=click.Path(), help="Folder for networks, picks and results.")
+@AT_ONCE
+@DEFAULTS
+@setting_options("cluster")
+@OVERWRITE
+@click.pass_context
+def crossvalidate(context: click.Context, /, **options: Any) -> None:
+    """Train and evaluate once per fold of tomograms.
+
+    Each fold is a Dask task with a worker, and its GPU, to itself. What is done already is not done again,
+    and a fold that was interrupted goes on from its last epoch.
+    """
+    from deepict_dask.cli.crossvalidate import crossvalidate_network
+
+    crossvalidate_network(_quiet(context), **options)
+
+
+@cli.command()
+@SWEEP_SETTINGS
+@click.option("--output", "-o", type=click.Path(), help="Folder for networks and results.")
+@AT_ONCE
+@DEFAULTS
+@setting_options("cluster")
+@OVERWRITE
+@click.pass_context
+def sweep(context: click.Context, /, **options: Any) -> None:
+    """Search hyperparameters.
+
+    In the paper's order, all combinations, or by Optuna.
+
+    Each training is a Dask task with a worker, and its GPU, to itself. What is done already is not done again; an
+    Optuna study goes on where it ended.
+    """
+    from deepict_dask.cli.sweep import sweep_hyperparameters
+
+    sweep_hyperparameters(_quiet(context), **options)
 
 
 @cli.command()

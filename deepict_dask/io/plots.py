@@ -101,7 +101,8 @@ def plot_curves(
         several = any(sum(n == c for n, _, _ in single) > 1 for c, *_ in pooled)
         note = "dot: all picks" if kind == "picks" else "dot: above the threshold"
         note += "; thin: single tomograms" if several else ""
-        left.legend(loc="lower left", title=note, title_fontsize=9, alignment="left")
+        if left.lines:
+            left.legend(loc="lower left", title=note, title_fontsize=9, alignment="left")
         right.set(xlabel=f"least {score}", title=f"With a threshold on the {score}")
         if right.lines:
             right.legend(loc="best")

@@ -185,6 +185,12 @@ def get_predictor(spec: ModelSpec) -> Predictor:
         return _PREDICTORS[spec]
 
 
+def forget_predictor(spec: ModelSpec) -> None:
+    """Drop this process's predictor, and its memory, where no more blocks will come for it."""
+    with _LOADING:
+        _PREDICTORS.pop(spec, None)
+
+
 def _load(spec: ModelSpec) -> Predictor:
     runtime = resolve_runtime(spec.runtime, spec.device)
     loaded = load_checkpoint(Path(spec.path))

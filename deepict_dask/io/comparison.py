@@ -1,0 +1,163 @@
+"""Networks compared: tables with a row per training, and pictures of them."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deepict_dask.io.plots import COLORS, require_matplotlib
+
+Row = Mapping[str, Any]
+_SHOWN = {"precision": "precision", "recall": "recall", "f1": "F1", "best_f1": "best F1", "auprc": "AUPRC"}
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> Path:
+    """Write rows as CSV in one step; what a row does not have, or is not known, is an empty cell."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            cells = [row.get(name) for name in columns]
+            writer.writerow(
+                ["" if c is None or (isinstance(c, float) and math.isnan(c)) else c for c in cells]
+            )
+    os.replace(partial, path)
+    return path
+
+
+def plot_folds(path: Path, rows: Sequence[Row], title: str = "") -> Path:
+    """Draw the scores of each fold, and their mean and standard deviation, per class, as PNG.
+
+    Parameters
+    ----------
+    path : Path
+        Appears when it is whole.
+    rows : sequence of mapping
+        One per fold and class, with ``class``, ``precision``, ``recall``, ``f1``, ``best_f1`` and ``auprc``.
+    title : str
+        Above.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    classes = list(dict.fromkeys(str(row["class"]) for row in rows))
+    figure = Figure(figsize=(7.5, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    width = 0.8 / len(classes)
+    for k, name in enumerate(classes):
+        color = COLORS[k % len(COLORS)]
+        for place, column in enumerate(_SHOWN):
+            known = [float(r[column]) for r in rows if str(r["class"]) == name and r[column] is not None]
+            if not known:
+                continue
+            x = place - 0.4 + width * (k + 0.5)
+            mean = sum(known) / len(known)
+            spread = math.sqrt(sum((v - mean) ** 2 for v in known) / max(len(known) - 1, 1))
+            label = (name or "particles") if place == 0 else None
+            axes.bar(x, mean, 0.9 * width, yerr=spread, capsize=3, color=color, alpha=0.45, label=label)
+            # Side by side, so that equal scores do not hide each other.
+            steps = [x + 0.5 * width * ((i + 0.5) / len(known) - 0.5) for i in range(len(known))]
+            axes.plot(steps, known, "o", ms=4, color=color, mec="white", mew=0.5, clip_on=False)
+    axes.set(ylim=(0, 1.05), ylabel="score of tomograms held out", title=title)
+    axes.set_xticks(range(len(_SHOWN)), list(_SHOWN.values()))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside right upper", frameon=False, title="dot: fold"
+    )
+    return _save(figure, path)
+
+
+def plot_trials(path: Path, rows: Sequence[Row], names: Sequence[str], word: str) -> Path:
+    """Draw scores of trials in their order, and over the values of each hyperparameter, as PNG.
+
+    Parameters
+    ----------
+    path : Path
+        Appears when it is whole.
+    rows : sequence of mapping
+        One per trial, in order, with ``score`` (None where it failed), ``status`` and the hyperparameters.
+    names : sequence of str
+        Hyperparameters.
+    word : str
+        What the score is.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    known = [row for row in rows if row["score"] is not None]
+    best = max((r for r in known if r["status"] == "done"), key=lambda r: r["score"], default=None)
+    n = len(names) + 1
+    columns = min(n, 3)
+    figure = Figure(figsize=(3.6 * columns, 3 * math.ceil(n / columns)), layout="constrained")
+    FigureCanvasAgg(figure)
+    first, *others = figure.subplots(math.ceil(n / columns), columns, squeeze=False).flat
+    so_far, steps = -math.inf, []
+    for row in known:
+        if row["status"] == "done":
+            so_far = max(so_far, row["score"])
+            steps.append((row["trial"], so_far))
+    if steps:
+        first.step(
+            *zip(*steps, strict=True), where="post", color="#999999", lw=1, zorder=0, label="best so far"
+        )
+        first.legend(frameon=False, loc="best")
+    first.set(xlabel="trial")
+    first.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes, name in zip(others, names, strict=False):
+        values = sorted({_key(row[name]) for row in rows})
+        places = {value: k for k, value in enumerate(values)}
+        axes.set_xticks(range(len(values)), [text for _, text in values])
+        axes.set(xlabel=name, xlim=(-0.5, len(values) - 0.5))
+        for row in known:
+            _dot(axes, places[_key(row[name])], row, best)
+    for row in known:
+        _dot(first, row["trial"], row, best)
+    for axes in others[len(names) :]:
+        axes.remove()
+    for axes in (first, *others[: len(names)]):
+        axes.set_ylabel(word)
+        axes.spines[["top", "right"]].set_visible(False)
+    return _save(figure, path)
+
+
+def _dot(axes: Any, x: float, row: Row, best: Row | None) -> None:
+    if row is best:
+        axes.plot(x, row["score"], "*", ms=13, color=COLORS[1], mec="white", zorder=3)
+    elif row["status"] == "done":
+        axes.plot(x, row["score"], "o", ms=5, color=COLORS[0], mec="white", mew=0.5)
+    else:
+        axes.plot(x, row["score"], "x", ms=5, color="#999999")
+
+
+def _key(value: Any) -> tuple[Any, str]:
+    """Sort numbers as numbers, words as words, and show both as in the settings."""
+    number = float(value) if isinstance(value, (int, float)) else 0.0
+    return (number, str(value).lower() if isinstance(value, bool) else str(value))
+
+
+def _save(figure: Any, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    figure.savefig(partial, format="png", dpi=130)
+    os.replace(partial, path)
+    return path

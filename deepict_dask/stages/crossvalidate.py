@@ -1,0 +1,215 @@
+"""Cross-validate: train once per fold, each on a worker, and judge by the tomograms that it did not see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from deepict_dask.config.sweep import CrossValidateSettings
+from deepict_dask.config.training import TrainSettings
+from deepict_dask.engine.dispatch import dispatch
+from deepict_dask.errors import InputError
+from deepict_dask.io.comparison import plot_folds, write_table
+from deepict_dask.stages.fold import Fold
+from deepict_dask.stages.folds import (
+    begin,
+    check_folds,
+    listener,
+    make_fold,
+    prepare_tomograms,
+    sentence,
+    tell_outcome,
+)
+from deepict_dask.stages.output import write_json
+from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.train_fold import run_fold
+
+NUMBERS = ("precision", "recall", "f1", "auprc", "best_threshold", "best_f1")
+_SIDE, _TABLE, _SINGLE, _PLOT = "crossvalidation.json", "folds.csv", "tomograms.csv", "crossvalidation.png"
+
+
+@dataclass(frozen=True)
+class FoldOutcome:
+    """What became of one fold.
+
+    Attributes
+    ----------
+    name : str
+        ``fold_1`` and so on.
+    held_out : tuple of str
+        Names of the tomograms that it was evaluated with.
+    result : dict or None
+        From `run_fold`.
+    error : BaseException or None
+        Why it failed, if it did.
+    """
+
+    name: str
+    held_out: tuple[str, ...]
+    result: dict[str, Any] | None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What a cross-validation gave.
+
+    Attributes
+    ----------
+    folds : tuple of FoldOutcome
+        In their order.
+    rows : tuple of dict
+        One per fold and class; of a failed fold one with its error.
+    summary : tuple of dict
+        Mean and standard deviation (n - 1) over the folds that were done, two rows per class.
+    files : tuple of Path
+        What was written.
+    """
+
+    folds: tuple[FoldOutcome, ...]
+    rows: tuple[dict[str, Any], ...]
+    summary: tuple[dict[str, Any], ...]
+    files: tuple[Path, ...]
+
+
+def crossvalidate(
+    settings: CrossValidateSettings, reporter: Reporter | None = None, *, overwrite: bool = False
+) -> CrossValidation:
+    """Train and evaluate one network per fold.
+
+    Parameters
+    ----------
+    settings : CrossValidateSettings
+        All of it. The folder ``output`` gets ``folds/fold_1`` and so on (the network, what a training leaves, picks
+        and evaluation of the tomograms that were held out, ``result.json``), ``folds.csv``, ``tomograms.csv``,
+        ``crossvalidation.png`` and ``crossvalidation.json``.
+    reporter : Reporter, optional
+        Follows the work.
+    overwrite : bool
+        Replace what was made with other settings.
+
+    Returns
+    -------
+    CrossValidation
+        A fold that fails does not stop the others. Folds that are done are not done again, and one that was
+        interrupted goes on from its last epoch.
+
+    Raises
+    ------
+    InputError
+        If the tomograms cannot be split or prepared, or results are there that were made with other settings.
+
+    Notes
+    -----
+    Each fold is one task on the active distributed client, with a worker to itself; workers need the same files.
+    """
+    if settings.folds is None:
+        raise InputError("a cross-validation needs folds; set folds: {folds: 3}")
+    reporter, output = reporter or Reporter(), Path(settings.output)
+    training, identity = prepare_tomograms(settings, reporter, overwrite=overwrite)
+    groups = check_folds(training, settings.folds)
+    folds = [
+        make_fold(
+            f"fold_{k}",
+            output.absolute() / "folds" / f"fold_{k}",
+            training,
+            group,
+            settings,
+            identity,
+            overwrite,
+        )
+        for k, group in enumerate(groups, start=1)
+    ]
+    outcomes: dict[str, FoldOutcome] = {}
+    waiting = []
+    for fold in folds:
+        if (result := fold.result()) is None:
+            waiting.append(fold)
+            continue
+        outcomes[fold.name] = FoldOutcome(fold.name, fold.held_out, result)
+        reporter.say(f"{fold.name} is done already")
+    reporter.say(f"{len(folds)} folds, {len(waiting)} of them to do")
+
+    def done(fold: Fold, result: dict[str, Any] | None, error: BaseException | None) -> None:
+        outcomes[fold.name] = FoldOutcome(fold.name, fold.held_out, result, error)
+        tell_outcome(fold.name, result, error, reporter)
+
+    with reporter.progress(
+        "cross-validate", training.name, len(waiting) * training.fit.epochs, "epoch"
+    ) as advance:
+        dispatch(
+            run_fold,
+            lambda: begin(waiting.pop(0)) if waiting else None,
+            done,
+            heard=listener(reporter, advance),
+            at_once=settings.at_once,
+        )
+    return _write([outcomes[f.name] for f in folds], settings, training, identity, output, reporter)
+
+
+def _write(
+    outcomes: list[FoldOutcome],
+    settings: CrossValidateSettings,
+    training: TrainSettings,
+    identity: dict[str, Any],
+    output: Path,
+    reporter: Reporter,
+) -> CrossValidation:
+    rows: list[dict[str, Any]] = []
+    single: list[dict[str, Any]] = []
+    for o in outcomes:
+        about: dict[str, Any] = {"fold": o.name, "held_out": " ".join(o.held_out)}
+        if o.result is None:
+            rows.append(about | {"status": "failed", "error": sentence(o.error)})
+            continue
+        r = o.result
+        about |= {key: r[key] for key in ("validation_dice", "epochs", "best_epoch", "seconds", "model")}
+        rows += [about | {"status": "done"} | row for row in r["pooled"]]
+        single += [{"fold": o.name} | row for row in r["tomograms"]]
+    summary = _summary([row for row in rows if row["status"] == "done"])
+    columns: tuple[str, ...] = (
+        "fold", "held_out", "status", "class", "kind", "n_picked", "n_truth", "n_matched", *NUMBERS,
+        "validation_dice", "epochs", "best_epoch", "seconds", "model", "error",
+    )  # fmt: skip
+    files = [write_table(output / _TABLE, columns, [*rows, *summary])]
+    columns = ("fold", "tomogram", "class", "kind", "n_picked", "n_truth", "n_matched", *NUMBERS)
+    files.append(write_table(output / _SINGLE, columns, single))
+    if summary:
+        try:
+            files.append(
+                plot_folds(output / _PLOT, [r for r in rows if r["status"] == "done"], training.name)
+            )
+        except InputError as error:
+            reporter.warn(str(error))
+    side = {
+        "complete": all(o.result is not None for o in outcomes),
+        "made_by": {"stage": "crossvalidate", "settings": settings.model_dump(mode="json"), "data": identity},
+        "folds": rows,
+        "summary": summary,
+        "tomograms": single,
+    }
+    write_json(output / _SIDE, side)
+    return CrossValidation(tuple(outcomes), tuple(rows), tuple(summary), (*files, output / _SIDE))
+
+
+def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    summary = []
+    for key in dict.fromkeys((row["class"], row["kind"]) for row in rows):
+        own = [row for row in rows if (row["class"], row["kind"]) == key]
+        for word in ("mean", "std"):
+            row: dict[str, Any] = {
+                "fold": word,
+                "class": key[0],
+                "kind": key[1],
+                "status": f"{len(own)} folds",
+            }
+            for name in (*NUMBERS, "validation_dice"):
+                known = [r[name] for r in own if r[name] is not None]
+                if word == "mean":
+                    row[name] = fmean(known) if known else None
+                else:
+                    row[name] = stdev(known) if len(known) > 1 else None
+            summary.append(row)
+    return summary

@@ -1,0 +1,189 @@
+"""Folds from settings: tomograms prepared once for all, split, and what is heard of the folds at work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepict_dask.config.sweep import CrossValidateSettings, FoldSettings
+from deepict_dask.config.training import TrainSettings
+from deepict_dask.errors import InputError
+from deepict_dask.stages.fold import PRUNE, Fold, absolute, names_of
+from deepict_dask.stages.judge import check_truth
+from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.training_data import prepare_training_data
+
+
+def split_folds(names: Sequence[str], settings: FoldSettings) -> list[tuple[str, ...]]:
+    """Decide which tomograms each fold holds out.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of all tomograms; unique.
+    settings : FoldSettings
+        Number of folds and their size, or names.
+
+    Returns
+    -------
+    list of tuple of str
+        Disjoint; together all tomograms, unless the settings say how many or which.
+
+    Raises
+    ------
+    InputError
+        If there are too few tomograms, or a name is unknown or in two folds.
+
+    Examples
+    --------
+    >>> split_folds(["a", "b", "c", "d"], FoldSettings(folds=3, shuffle=False))
+    [('a', 'b'), ('c',), ('d',)]
+    """
+    if isinstance(settings.folds, list):
+        chosen = [tuple(fold) for fold in settings.folds]
+        flat = [n for fold in chosen for n in fold]
+        if unknown := [n for n in flat if n not in names]:
+            raise InputError(f"there is no tomogram {unknown[0]!r} to hold out; there are {', '.join(names)}")
+        if twice := [n for n in flat if flat.count(n) > 1]:
+            raise InputError(f"tomogram {twice[0]!r} is held out twice; hold each out once")
+    else:
+        k, n = settings.folds, settings.held_out
+        needed = k * (n or 1)
+        if len(names) < needed:
+            raise InputError(
+                f"{k} folds that hold out {n or 1} or more need {needed} tomograms, but there are {len(names)}; use fewer folds"
+            )
+        order = list(names)
+        if settings.shuffle:
+            order = [names[i] for i in np.random.default_rng(settings.seed).permutation(len(names))]
+        if n is not None:
+            order = order[: k * n]
+        chosen = [tuple(str(name) for name in part) for part in np.array_split(np.array(order), k)]
+    if any(len(fold) == len(names) for fold in chosen):
+        raise InputError("a fold holds out all tomograms, and there is none left to train on; add some")
+    return chosen
+
+
+def prepare_tomograms(
+    settings: CrossValidateSettings, reporter: Reporter, *, overwrite: bool
+) -> tuple[TrainSettings, dict[str, Any]]:
+    """Make the tomograms and targets of all folds, blockwise on all workers, before the first of them trains.
+
+    Returns
+    -------
+    training : TrainSettings
+        With absolute paths, and ``data`` as the folder in which everything lies.
+    identity : dict
+        Name of a tomogram to a digest of what it and its target were made from.
+    """
+    output = Path(settings.output)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"the output {output} is a file; name a folder")
+    training = settings.training
+    training = absolute(training, Path(training.data) if training.data else output / "data")
+    data = prepare_training_data(
+        training, threads=training.hardware.threads, reporter=reporter, overwrite=overwrite
+    )
+    identity = {name: digest(value) for name, value in data.identities.items()}
+    return training, identity
+
+
+def check_folds(training: TrainSettings, settings: FoldSettings) -> list[tuple[str, ...]]:
+    """Split the tomograms of a training into folds, and check that each can be trained and evaluated.
+
+    Raises
+    ------
+    InputError
+        If one cannot.
+    """
+    names = names_of(training)
+    groups = split_folds(names, settings)
+    left = len(names) - max(len(g) for g in groups)
+    if training.split.split == "tomogram" and left < 2:
+        raise InputError(
+            f"with {len(names)} tomograms a fold has {left} to train on, and none to validate with; set split: patch in "
+            "the training's split, or add tomograms"
+        )
+    by_name = dict(zip(names, training.tomograms, strict=True))
+    for name in (n for g in groups for n in g):
+        check_truth(by_name[name], training.class_names)
+    return groups
+
+
+def make_fold(
+    name: str,
+    folder: Path,
+    training: TrainSettings,
+    held_out: tuple[str, ...],
+    settings: CrossValidateSettings,
+    identity: dict[str, Any],
+    overwrite: bool,
+) -> Fold:
+    """Put a fold together, with all that its result depends on."""
+    own = training.model_dump(
+        mode="json", exclude={"name", "output", "data", "description", "license", "tomograms", "hardware"}
+    )
+    own["precision"], own["tomograms"] = training.hardware.precision, identity
+    pick = settings.pick.model_copy(
+        update={"formats": ["csv", *(f for f in settings.pick.formats if f != "csv")]}
+    )
+    made_by: dict[str, Any] = {"stage": "fold", "training": own, "held_out": list(held_out)}
+    if held_out:
+        kept = {"segment": settings.segment, "pick": pick, "judge": settings.judge}
+        made_by |= {key: section.model_dump(mode="json") for key, section in kept.items()}
+    named = training.model_copy(update={"name": f"{training.name}_{name}".replace("/", "_")})
+    return Fold(name, folder, named, held_out, settings.segment, pick, settings.judge, made_by, overwrite)
+
+
+def begin(fold: Fold) -> Fold:
+    """Clear away what would end a fold at once."""
+    (fold.folder / PRUNE).unlink(missing_ok=True)
+    return fold
+
+
+def listener(
+    reporter: Reporter,
+    advance: Callable[[int], None],
+    then: Callable[[str, int, float], None] = lambda fold, epoch, value: None,
+) -> Callable[[dict[str, Any]], None]:
+    """Pass on what folds tell, and call ``then(fold, epoch, mean validation Dice)`` with each epoch."""
+
+    def heard(message: dict[str, Any]) -> None:
+        kind, fold = message["kind"], message["fold"]
+        if kind == "epoch":
+            advance(1)
+            then(fold, message["epoch"], message["value"])
+        elif kind == "warn":
+            reporter.warn(f"{fold}: {message['text']}")
+        else:
+            reporter.say(f"{fold}: {message['text']}")
+
+    return heard
+
+
+def tell_outcome(
+    name: str, result: dict[str, Any] | None, error: BaseException | None, reporter: Reporter
+) -> None:
+    """Say how a fold ended."""
+    if result is None:
+        reporter.warn(f"{name} failed: {sentence(error)}")
+        return
+    scores = "".join(f", {row['class']} F1 {row['f1']:.3f}" for row in result["pooled"])
+    ended = "was pruned" if result["pruned"] else "is done"
+    reporter.say(f"{name} {ended}: validation Dice {result['validation_dice']:.3f}{scores}")
+
+
+def sentence(error: BaseException | None) -> str:
+    """Say an error in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def digest(content: Any) -> str:
+    """Identify plain values."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,182 @@
+"""Sweep: search hyperparameters, each choice trained on a worker of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from deepict_dask.config.sweep import SweepSettings, with_hyperparameters
+from deepict_dask.config.training import TrainSettings
+from deepict_dask.config.training_file import commented_train_yaml
+from deepict_dask.engine.dispatch import dispatch
+from deepict_dask.errors import InputError
+from deepict_dask.io.comparison import plot_trials, write_table
+from deepict_dask.stages.folds import (
+    check_folds,
+    digest,
+    listener,
+    make_fold,
+    prepare_tomograms,
+    sentence,
+)
+from deepict_dask.stages.optuna_search import OptunaSearch
+from deepict_dask.stages.output import write_json
+from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.search import GridSearch, PaperSearch, Search
+from deepict_dask.stages.train_fold import run_fold
+from deepict_dask.stages.trials import Trial, Trials, mean_score
+
+_SIDE, _TABLE, _PLOT, _BEST = "sweep.json", "trials.csv", "sweep.png", "best.yaml"
+_WORDS = {
+    "dice": "Dice, validation",
+    "f1": "F1, held out",
+    "best_f1": "best F1, held out",
+    "auprc": "AUPRC, held out",
+}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep gave.
+
+    Attributes
+    ----------
+    trials : tuple of Trial
+        In order; also those of earlier sessions.
+    best : Trial or None
+        The one with the highest score, the first of several.
+    rows : tuple of dict
+        One per trial, as in ``trials.csv``.
+    files : tuple of Path
+        What was written.
+    """
+
+    trials: tuple[Trial, ...]
+    best: Trial | None
+    rows: tuple[dict[str, Any], ...]
+    files: tuple[Path, ...]
+
+
+def sweep(settings: SweepSettings, reporter: Reporter | None = None, *, overwrite: bool = False) -> Sweep:
+    """Search for the hyperparameters with the highest score.
+
+    Parameters
+    ----------
+    settings : SweepSettings
+        All of it. The folder ``output`` gets ``trials/CHOICE`` (what `train` leaves, ``result.json``; a
+        folder per fold where each choice is cross-validated), ``trials.csv``, ``sweep.png``, ``best.yaml`` (settings to
+        train with) and ``sweep.json``; with optuna also ``study.journal``.
+    reporter : Reporter, optional
+        Follows the work.
+    overwrite : bool
+        Replace what was made with other settings.
+
+    Returns
+    -------
+    Sweep
+        A trial that fails does not stop the others. Trainings that are done are not done again, and one that was
+        interrupted goes on from its last epoch.
+
+    Raises
+    ------
+    InputError
+        If tomograms cannot be prepared, or results are there that were made with other settings.
+
+    Notes
+    -----
+    Each training is one task on the active distributed client, with a worker to itself; no more are under way than
+    there are workers (or ``at_once``).
+    """
+    reporter, output = reporter or Reporter(), Path(settings.output)
+    training, identity = prepare_tomograms(settings, reporter, overwrite=overwrite)
+    groups: list[tuple[str, ...]] = [()] if settings.folds is None else check_folds(training, settings.folds)
+    what = make_fold("sweep", output, training, groups[0], settings, identity, overwrite).made_by
+    searched = {"space": settings.search.space, "score": settings.search.score}
+    held = [list(g) for g in groups]
+    search = _search(settings, training, output, {**searched, "on": digest([what, held])}, overwrite)
+    work = Trials(settings, training, identity, groups, search, output.absolute(), reporter, overwrite)
+    with reporter.progress("sweep", training.name, _most_epochs(settings, len(groups)), "epoch") as advance:
+        dispatch(
+            run_fold,
+            work.take,
+            work.done,
+            heard=listener(reporter, advance, work.epoch),
+            at_once=settings.at_once,
+        )
+    trials = work.trials
+    if isinstance(search, OptunaSearch):
+        trials = work.with_earlier(search)
+    return _write(trials, settings, training, identity, output, reporter)
+
+
+def _search(
+    settings: SweepSettings, training: TrainSettings, output: Path, made_by: dict[str, Any], overwrite: bool
+) -> Search:
+    if settings.search.method == "grid":
+        return GridSearch(settings.search.space)
+    if settings.search.method == "paper":
+        return PaperSearch(settings.search.space, training)
+    return OptunaSearch(output, settings.search, made_by, overwrite)
+
+
+def _most_epochs(settings: SweepSettings, n_folds: int) -> int:
+    s = settings.search
+    n = {"grid": s.size, "paper": sum(map(len, s.space.values())), "optuna": s.trials}[s.method]
+    return n * n_folds * settings.training.fit.epochs
+
+
+def _write(
+    trials: list[Trial],
+    settings: SweepSettings,
+    training: TrainSettings,
+    identity: dict[str, Any],
+    output: Path,
+    reporter: Reporter,
+) -> Sweep:
+    names = list(settings.search.space)
+    known = [t for t in trials if t.status == "done" and t.score is not None]
+    best = max(known, key=lambda t: t.score or 0.0, default=None)
+    rows = [_row(t, t is best) for t in trials]
+    extra = ("validation_dice", "f1", "best_f1", "auprc", "epochs", "seconds", "model", "error")
+    files = [write_table(output / _TABLE, ("trial", *names, "status", "score", "best", *extra), rows)]
+    if known:
+        try:
+            files.append(plot_trials(output / _PLOT, rows, names, _WORDS[settings.search.score]))
+        except InputError as error:
+            reporter.warn(str(error))
+    if best is not None:
+        found = with_hyperparameters(settings.training, best.chosen)
+        (output / _BEST).write_text(commented_train_yaml(found), encoding="utf-8")
+        files.append(output / _BEST)
+    side = {
+        "complete": all(t.status in ("done", "pruned") for t in trials),
+        "made_by": {"stage": "sweep", "settings": settings.model_dump(mode="json"), "data": identity},
+        "best": None if best is None else best.chosen,
+        "trials": rows,
+    }
+    write_json(output / _SIDE, side)
+    return Sweep(tuple(trials), best, tuple(rows), (*files, output / _SIDE))
+
+
+def _row(trial: Trial, is_best: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "trial": trial.number,
+        **trial.chosen,
+        "status": trial.status,
+        "score": trial.score,
+    }
+    row["best"] = int(is_best)
+    results = [r for r in trial.results.values() if r]
+    if results:
+        row["validation_dice"] = fmean(r["validation_dice"] for r in results)
+        row["epochs"] = sum(r["epochs"] for r in results)
+        row["seconds"] = sum(r.get("seconds", 0.0) for r in results)
+        row["model"] = " ".join(r["model"] for r in results if "model" in r)
+        for name in ("f1", "best_f1", "auprc"):
+            if any(r["pooled"] for r in results):
+                row[name] = mean_score(results, name)
+    if trial.error is not None:
+        row["error"] = trial.error if isinstance(trial.error, str) else sentence(trial.error)
+    return row
