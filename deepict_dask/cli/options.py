@@ -25,6 +25,15 @@ SECTIONS: dict[str, type[Section]] = {
     "cluster": ClusterSettings,
 }
 
+OVERWRITE = click.option(
+    "--overwrite", is_flag=True, help="Replace complete outputs that were made with other settings."
+)
+
+
+def is_quiet(context: click.Context) -> bool:
+    """Say whether --quiet was given before the command."""
+    return bool(context.parent and context.parent.params["quiet"])
+
 
 def setting_options(*sections: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a command with an option for every setting of the sections.
