@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from deepict_dask.config import IngestSettings
 from deepict_dask.config.masks import MaskSettings
 from deepict_dask.config.training import TomogramSettings, TrainSettings
@@ -97,7 +95,7 @@ def prepare_training_data(
     for name, t in zip(names, settings.tomograms, strict=True):
         options = IngestSettings(voxel_size=t.voxel_size, dataset=t.dataset)
         ingested.append(ingest(t.tomogram, folder / name, options, **common))
-    voxel_size = settings.model_voxel_size or float(np.mean(ingested[0].voxel_size))  # type: ignore[arg-type]
+    voxel_size = settings.model_voxel_size or _edge(ingested[0])
     found, identities, done = [], {}, []
     for name, t, own in zip(names, settings.tomograms, ingested, strict=True):
         image = own
@@ -248,6 +246,12 @@ def _preprocessing(image: Image) -> Preprocessing:
     return Preprocessing(
         equalization=made_by["settings"]["convention"], target_spectrum=made_by["target"]["name"]
     )
+
+
+def _edge(image: Image) -> float:
+    """Give one edge of a voxel in A: that of all axes, or their mean."""
+    sizes = image.voxel_size or ()
+    return sizes[0] if len(set(sizes)) == 1 else sum(sizes) / len(sizes)
 
 
 def _edges(image: Image) -> str:
