@@ -250,8 +250,9 @@ def _preprocessing(image: Image) -> Preprocessing:
 
 def _edge(image: Image) -> float:
     """Give one edge of a voxel in A: that of all axes, or their mean."""
-    sizes = image.voxel_size or ()
-    return sizes[0] if len(set(sizes)) == 1 else sum(sizes) / len(sizes)
+    assert image.voxel_size is not None
+    z, y, x = image.voxel_size
+    return z if z == y == x else (z + y + x) / 3
 
 
 def _edges(image: Image) -> str:
