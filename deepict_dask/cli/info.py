@@ -9,21 +9,6 @@ from typing import Any
 from deepict_dask.errors import InputError, MissingFileError
 
 TABLES = (".csv", ".star", ".parquet")
-# Attributes of our images that are shown otherwise, or are for programs.
-OWN = (
-    "ome_version",
-    "kind",
-    "name",
-    "complete",
-    "made_by",
-    "classes",
-    "core",
-    "statistics",
-    "model",
-    "source",
-    "scale",
-    "halo",
-)
 
 
 def describe(path: Path) -> str:
@@ -125,47 +110,52 @@ def _run_folder(path: Path) -> dict[str, Any]:
 def _tomogram(path: Path) -> dict[str, Any]:
     from deepict_dask.io.source import open_source
 
+    ours = _own_image(path)
+    if ours is not None:
+        return ours
     source = open_source(path)
-    size = source.voxel_size
+    details = {k.replace("_", " "): v for k, v in source.details.items() if v not in (None, "", [], {})}
     facts = {
         "what": f"tomogram {source.name}, {source.format}",
-        "shape (z, y, x)": " x ".join(map(str, source.shape)),
+        "shape (z, y, x)": _by(source.shape),
         "dtype": source.dtype,
-        "voxel size": "not stated" if size is None else " x ".join(f"{s:g}" for s in size) + " A",
+        "voxel size": _edges(source.voxel_size),
         "file size": f"{source.n_bytes / 1e6:.1f} MB",
-        **{
-            k.replace("_", " "): v
-            for k, v in source.details.items()
-            if k not in OWN and v not in (None, "", [], {})
-        },
-        **_own_attributes(path),
+        **details,
     }
     for i, sentence in enumerate(source.warnings):
         facts[f"warning {i + 1}"] = sentence
     return facts
 
 
-def _own_attributes(path: Path) -> dict[str, Any]:
+def _own_image(path: Path) -> dict[str, Any] | None:
+    """Describe what a stage wrote; None for anything else."""
     from deepict_dask.io.ome_zarr import open_image
 
     if not path.is_dir():
-        return {}
+        return None
     try:
         image = open_image(path)
     except InputError:
-        return {}
+        return None
     if image.is_foreign:
-        return {}
+        return None
+    attributes = image.attributes
     kinds = {"probability": "probability map of", "labels": "label image of"}
-    facts: dict[str, Any] = {
-        "what": f"{kinds.get(image.attributes.get('kind', ''), 'tomogram')} {image.name}, OME-Zarr {image.version}"
-    }
     state = "complete" if image.is_complete else "incomplete"
-    facts["state"] = f"{state}, deepict_dask {image.attributes.get('package_version', '?')}"
-    if statistics := image.attributes.get("statistics"):
+    facts: dict[str, Any] = {
+        "what": f"{kinds.get(attributes.get('kind', ''), 'tomogram')} {image.name}, OME-Zarr {image.version}",
+        "state": f"{state}, deepict_dask {attributes.get('package_version', '?')}",
+        "shape (z, y, x)": _by(image.shape[-3:]),
+        "dtype": image.dtype,
+        "voxel size": _edges(image.voxel_size),
+        "chunks, shards": f"{_by(image.array.chunks[-3:])}, {_by((image.array.shards or ())[-3:]) or 'none'}",
+        "levels": len(image.level_paths),
+        "size on disk": f"{sum(f.stat().st_size for f in path.rglob('*') if f.is_file()) / 1e6:.1f} MB",
+    }
+    if statistics := attributes.get("statistics"):
         facts["mean, std"] = f"{statistics['mean']:.6g}, {statistics['std']:.6g}"
         facts["range"] = f"{statistics['minimum']:.6g} to {statistics['maximum']:.6g}"
-    attributes = image.attributes
     if "classes" in attributes:
         facts["classes"] = ", ".join(attributes["classes"])
     if "model" in attributes:
@@ -175,6 +165,14 @@ def _own_attributes(path: Path) -> dict[str, Any]:
     for name, value in _flat(attributes.get("made_by", {})):
         facts.setdefault(f"made by {name}", value)
     return facts
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _edges(size: tuple[float, float, float] | None) -> str:
+    return "not stated" if size is None else " x ".join(f"{s:g}" for s in size) + " A"
 
 
 def _flat(made_by: dict[str, Any]) -> list[tuple[str, str]]:

@@ -71,6 +71,20 @@ def test_run_then_pick_again_then_info(capsys, mrc, network, tmp_path):
         assert code == 0 and expected in shown
 
 
+def test_info_of_a_map_of_several_classes_and_of_labels(capsys, mrc, tmp_path):
+    from deepict_dask.data import demo_network_path
+
+    code, _, said = call(
+        capsys, "-q", "run", mrc, "--model", demo_network_path(), "-o", tmp_path, "--write-labels",
+        "--dtype", "float16", "--zarr-version", "0.4", *CLUSTER,
+    )  # fmt: skip
+    assert code == 0, said
+    code, shown, _ = call(capsys, "info", tmp_path / "cell" / "probability.zarr")
+    assert code == 0 and "ribosome, fas" in shown and "37 x 83 x 101" in shown and "float16" in shown
+    code, shown, _ = call(capsys, "info", tmp_path / "cell" / "particles_fas_labels.zarr")
+    assert code == 0 and "label image of cell, OME-Zarr 0.4" in shown
+
+
 def test_spectrum_is_a_target_for_equalize(capsys, mrc, tmp_path):
     for convention in ("physical", "deepict"):
         tsv = tmp_path / f"{convention}.tsv"
