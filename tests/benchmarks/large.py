@@ -22,14 +22,14 @@ from tests.benchmarks.whole_run import peak_memory
 SHAPE = (500, 960, 928)
 
 
-def make(path: Path) -> None:
+def make(path: Path, shape: tuple[int, int, int] = SHAPE) -> None:
     """Write the tomogram plane by plane, so that it never lies in memory."""
     from deepict_dask.geometry import reflect_indices
     from deepict_dask.simulation import simulate_cell
 
     cell = simulate_cell(seed=0)
-    z, y, x = (reflect_indices(0, n, m) for n, m in zip(SHAPE, cell.tomogram.shape, strict=True))
-    with mrcfile.new_mmap(path, SHAPE, mrc_mode=2, overwrite=True) as file:
+    z, y, x = (reflect_indices(0, n, m) for n, m in zip(shape, cell.tomogram.shape, strict=True))
+    with mrcfile.new_mmap(path, shape, mrc_mode=2, overwrite=True) as file:
         for target, plane in enumerate(z):
             file.data[target] = cell.tomogram[plane][np.ix_(y, x)]
         file.voxel_size = cell.voxel_size
