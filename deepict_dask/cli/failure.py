@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import traceback
 
 import click
 
@@ -24,7 +25,10 @@ def sentence_of(error: BaseException) -> str:
 
 
 def report_error(error: BaseException, tomogram: str | None = None) -> int:
-    """Print the sentence of an error and give the exit code that goes with it."""
+    """Print the sentence of an error, and its traceback if asked for; give the exit code that goes with it."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.find_root().params.get("traceback"):
+        traceback.print_exception(error)
     sentence = sentence_of(error)
     place = f"{tomogram}: " if tomogram and tomogram not in sentence else ""
     click.echo(f"{click.style('error:', fg='red', bold=True)} {place}{sentence}", err=True)

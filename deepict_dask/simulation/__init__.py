@@ -18,9 +18,9 @@ from deepict_dask.errors import SettingsError
 from deepict_dask.simulation.cell import draw_cell
 from deepict_dask.simulation.microscope import image_cell
 from deepict_dask.simulation.settings import CellSettings
-from deepict_dask.simulation.truth import TRUTH_DTYPE, sphere_targets
+from deepict_dask.simulation.truth import TRUTH_DTYPE
 
-__all__ = ["TRUTH_DTYPE", "CellSettings", "SimulatedCell", "simulate_cell", "sphere_targets"]
+__all__ = ["TRUTH_DTYPE", "CellSettings", "SimulatedCell", "simulate_cell"]
 
 
 @dataclass(frozen=True, eq=False)

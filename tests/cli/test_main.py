@@ -173,6 +173,15 @@ def test_a_traceback_is_shown_only_when_asked_for(capsys):
         main(["--traceback", "info", "nowhere"])
 
 
+def test_the_traceback_of_a_tomogram_that_failed_is_shown_when_asked_for(capsys, network, tmp_path):
+    write_mrc(tmp_path / "flat.mrc", np.full((8, 9, 10), 7, "f4"))
+    arguments = ["run", tmp_path / "flat.mrc", "--model", network, "-o", tmp_path / "o", *CLUSTER]
+    code, _, err = call(capsys, *arguments)
+    assert code == 2 and "Traceback" not in err
+    code, _, err = call(capsys, "--traceback", *arguments)
+    assert code == 2 and "Traceback" in err and "constant" in err
+
+
 def test_help_is_fast_and_loads_neither_dask_nor_torch():
     code = (
         "import sys\nsys.argv=['deepict-dask','--help']\nfrom deepict_dask.cli.main import main\n"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepict_dask.errors import InputError
-from deepict_dask.simulation import TRUTH_DTYPE, sphere_targets
 from deepict_dask.simulation.solids import SOLIDS, Ellipsoid, Solid, draw
 from deepict_dask.simulation.truth import random_orientations, to_reference
 
@@ -90,24 +88,3 @@ def test_drawing_clips_at_the_faces() -> None:
     region, half, _ = draw(SOLIDS["fas"], np.array([0.0, 15, 15]), np.eye(3), (31, 31, 31), 13.48)
     assert region[0].start == 0
     np.testing.assert_allclose(half, whole[-half.shape[0] :], atol=1e-5)
-
-
-def test_targets_equal_brute_force_also_at_the_faces() -> None:
-    rng = np.random.default_rng(0)
-    shape = (11, 17, 23)
-    truth = np.zeros(5, TRUTH_DTYPE)
-    truth["class"] = ["a", "b", "a", "b", "other"]
-    for name, n in zip("zyx", shape, strict=True):
-        truth[name] = rng.uniform(-1, n, 5)
-    targets = sphere_targets(truth, shape, ["b", "a"], [3.0, 4.5])
-    grid = np.moveaxis(np.indices(shape), 0, -1)
-    for target, name, radius in zip(targets, "ba", (3.0, 4.5), strict=True):
-        rows = truth[truth["class"] == name]
-        near = [np.linalg.norm(grid - (r["z"], r["y"], r["x"]), axis=-1) <= radius for r in rows]
-        np.testing.assert_array_equal(target, np.any(near, axis=0))
-
-
-@pytest.mark.parametrize("radius", [0, -1.0, [1.0, 2.0], [float("nan")]])
-def test_a_wrong_radius_is_refused(radius: float | list[float]) -> None:
-    with pytest.raises(InputError, match="radius"):
-        sphere_targets(np.zeros(0, TRUTH_DTYPE), (4, 4, 4), ["a"], radius)

@@ -1,4 +1,4 @@
-"""Masks of a tomogram, start to end: against the simulator's spheres, and what is refused."""
+"""Masks of a tomogram, start to end: against spheres by brute force, and what is refused."""
 
 from __future__ import annotations
 
@@ -14,12 +14,23 @@ from deepict_dask.errors import InputError, OutputExistsError
 from deepict_dask.io.ome_zarr import open_image
 from deepict_dask.io.source import open_source
 from deepict_dask.particles import Particles
-from deepict_dask.simulation import TRUTH_DTYPE, sphere_targets
+from deepict_dask.simulation import TRUTH_DTYPE
 from deepict_dask.stages.masks import masks, read_positions
 from deepict_dask.stages.report import Reporter
 from tests.conftest import write_mrc
 
 SHAPE, EDGE = (37, 83, 101), 13.48
+
+
+def sphere_targets(truth, shape, classes, radius):
+    """Brute force: every voxel's distance from every particle."""
+    radii = [radius] * len(classes) if np.ndim(radius) == 0 else radius
+    targets = np.zeros((len(classes), *shape), np.uint8)
+    grid = np.moveaxis(np.indices(shape), 0, -1)
+    for target, name, r in zip(targets, classes, radii, strict=True):
+        for row in truth[truth["class"] == name]:
+            target |= np.linalg.norm(grid - (row["z"], row["y"], row["x"]), axis=-1) <= r
+    return targets
 
 
 @pytest.fixture
