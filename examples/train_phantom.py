@@ -2,8 +2,8 @@
 
     python examples/train_phantom.py PHANTOM --output phantom_training --max-minutes 30
 
-PHANTOM holds a folder per tomogram, with ``tomogram.mrc.gz`` (or ``.mrc``) and ``particles.csv`` (class, z, y, x in
-voxels). The folder given with --output gets the model, its learning curve and the settings; the same command goes on where
+PHANTOM holds a folder per tomogram, with ``tomogram.mrc.gz`` (or ``.mrc``), ``particles.csv`` (class, z, y, x in voxels)
+and, for --classes organelle and the like, ``organelle.mrc.gz``. The folder given with --output gets the model, its learning curve and the settings; the same command goes on where
 it was interrupted. Settings of `deepict-dask train` can be changed with --set, such as --set depth=3.
 """
 
@@ -14,8 +14,10 @@ from pathlib import Path
 
 from deepict_dask.cli.train import train_network
 
-# Radii of the training spheres in voxels of 13.48 A.
-RADII = {"ribosome": 8, "fas": 10}
+# Radii of the training spheres in voxels of 13.48 A. Mitoribosomes look like ribosomes and lie in organelles: as a class of
+# their own they teach a network to tell the two apart by what is around them.
+RADII = {"ribosome": 8, "fas": 10, "mitoribosome": 8}
+VOLUMES = ("organelle", "membrane", "cytosol", "microtubule")
 
 
 def main() -> None:
@@ -27,7 +29,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("phantom_training"))
     parser.add_argument("--train", nargs="+", default=["TS_011"], metavar="NAME")
     parser.add_argument("--validate", nargs="+", default=["TS_013"], metavar="NAME")
-    parser.add_argument("--classes", nargs="+", default=list(RADII), choices=list(RADII))
+    parser.add_argument("--classes", nargs="+", default=["ribosome", "fas"], choices=[*RADII, *VOLUMES])
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--max-minutes", type=float)
     parser.add_argument("--set", dest="assign", action="append", default=[], metavar="KEY=VALUE")
@@ -61,8 +63,12 @@ def settings_text(options: argparse.Namespace) -> str:
             f"    tomogram: {found[0]}",
             f"    positions: {folder / 'particles.csv'}",
         ]
+        if volumes := [n for n in options.classes if n in VOLUMES]:
+            lines.append("    masks: {" + ", ".join(f"{n}: {folder / n}.mrc.gz" for n in volumes) + "}")
     lines.append("classes:")
-    lines += [f"  - {{name: {name}, radius: {RADII[name]}, unit: voxels}}" for name in options.classes]
+    for name in options.classes:
+        size = f", radius: {RADII[name]}, unit: voxels" if name in RADII else ""
+        lines.append(f"  - {{name: {name}{size}}}")
     lines += [
         f"split: {{validation: [{', '.join(options.validate)}]}}",
         "network: {depth: 2, initial_features: 4}",

@@ -74,9 +74,10 @@ class TerminalReporter(Reporter):
                 self.say(f"{tomogram}: {stage} {done} of {n_blocks} {unit}s")
 
         yield advance
-        self.say(
-            f"{tomogram}: {stage} done, {n_blocks} {unit}{'s' * (n_blocks != 1)} in {time.monotonic() - began:.1f} s"
-        )
+        # A training may end before its last epoch.
+        part = f" {done} of" if 0 < done < n_blocks else ""
+        units = f"{n_blocks} {unit}{'s' * (n_blocks != 1)}"
+        self.say(f"{tomogram}: {stage} done,{part} {units} in {time.monotonic() - began:.1f} s")
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

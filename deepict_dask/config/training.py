@@ -39,7 +39,8 @@ class TomogramSettings(Section):
     )
     masks: str | dict[str, str] | None = Field(
         None,
-        description="Instead: what `deepict-dask masks` wrote, or a volume per class, labelled where above 0.",
+        description="Instead: what `deepict-dask masks` wrote, or a volume per class, labelled where above 0. Volumes "
+        "of some classes may stand beside the positions of the others.",
     )
     box: dict[Literal["z", "y", "x"], Range] | None = Field(
         None, description="Part to use, in voxels: {x: [0, 128]}. None: all of it."
@@ -49,12 +50,25 @@ class TomogramSettings(Section):
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> TomogramSettings:
-        if (self.positions is None) == (self.masks is None):
-            raise ValueError(f"{self.tomogram} needs positions or masks, one of both")
+        if self.positions is None and self.masks is None:
+            raise ValueError(f"{self.tomogram} needs positions or masks")
+        if self.positions is not None and isinstance(self.masks, str):
+            raise ValueError(
+                f"{self.tomogram} has positions, and masks {self.masks} that are of all classes; beside positions "
+                "name a volume per class, such as masks: {membrane: membrane.mrc}"
+            )
         for axis, (start, stop) in (self.box or {}).items():
             if start >= stop:
                 raise ValueError(f"box of {self.tomogram}: {axis} from {start} to {stop} holds nothing")
         return self
+
+    def at_positions(self, classes: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the classes that come from positions; the others come from masks."""
+        if self.positions is None:
+            return ()
+        if isinstance(self.positions, dict):
+            return tuple(n for n in classes if n in self.positions)
+        return tuple(n for n in classes if n not in (self.masks or ()))
 
 
 class SplitSettings(Section):
@@ -181,26 +195,12 @@ class TrainSettings(Section):
         names = [c.name for c in classes]
         if twice := {n for n in names if names.count(n) > 1}:
             raise ValueError(f"class {min(twice)!r} is named twice; every class is one channel")
-        if any(c.radius is None for c in classes) and any(c.radius is not None for c in classes):
-            missing = next(c.name for c in classes if c.radius is None)
-            raise ValueError(f"class {missing!r} has no radius though others have; give one to each")
         return classes
 
     @model_validator(mode="after")
     def _parts_agree(self) -> TrainSettings:
-        names = [c.name for c in self.classes]
         for t in self.tomograms:
-            for kind in ("positions", "masks"):
-                given = getattr(t, kind)
-                if isinstance(given, dict) and set(given) != set(names):
-                    odd = sorted(set(given) ^ set(names))[0]
-                    what = "names no" if odd in names else "names"
-                    rule = f"give {kind} for each of {', '.join(names)}, and for nothing else"
-                    raise ValueError(f"tomogram {t.tomogram} {what} {kind} for class {odd!r}; {rule}")
-            if t.positions is not None and self.classes[0].radius is None:
-                raise ValueError(
-                    f"tomogram {t.tomogram} has positions, but the classes have no radius; give one"
-                )
+            self._check_classes(t)
         step = 2**self.network.depth
         if self.patches.patch % step:
             near = max(step, round(self.patches.patch / step) * step)
@@ -213,6 +213,33 @@ class TrainSettings(Section):
                 "use a smaller one"
             )
         return self
+
+    def _check_classes(self, t: TomogramSettings) -> None:
+        """Check that each class of a tomogram comes from one thing."""
+        names = self.class_names
+        given = {k: v for k in ("positions", "masks") if isinstance(v := getattr(t, k), dict)}
+        for kind, paths in given.items():
+            if odd := sorted(set(paths) - set(names)):
+                raise ValueError(
+                    f"tomogram {t.tomogram} names {kind} for class {odd[0]!r}; the classes are {', '.join(names)}"
+                )
+        if len(given) == 2 and (twice := sorted(set(given["positions"]) & set(given["masks"]))):
+            raise ValueError(
+                f"tomogram {t.tomogram} has positions and a mask of class {twice[0]!r}; leave out one of both"
+            )
+        at_positions = t.at_positions(names)
+        if not isinstance(t.masks, str):
+            for name in names:
+                if name not in at_positions and name not in (t.masks or ()):
+                    kind = "positions and no mask" if len(given) == 2 else next(iter(given))
+                    raise ValueError(
+                        f"tomogram {t.tomogram} names no {kind} for class {name!r}; give one for each class"
+                    )
+        for c in self.classes:
+            if c.name in at_positions and c.radius is None:
+                raise ValueError(
+                    f"tomogram {t.tomogram} has positions of class {c.name!r}, which has no radius; give it one"
+                )
 
     @property
     def class_names(self) -> tuple[str, ...]:

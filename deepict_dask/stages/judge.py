@@ -48,7 +48,7 @@ def judge(
     Returns
     -------
     pooled, single : list of dict
-        Rows of scores per class, and per class and tomogram. Where a tomogram has masks voxels are compared, else picks.
+        Rows of scores per class, and per class and tomogram. Of classes that have masks voxels are compared, else picks.
     """
     from importlib.util import find_spec
 
@@ -71,7 +71,7 @@ def judge(
         common: dict[str, Any] = {"reporter": reporter, "overwrite": True}
         probability = segment(image, model, folder, fold.segment, threads=threads, attributes=kept, **common)
         for found in pick(probability, folder, fold.pick, **common):
-            if t.positions is not None:
+            if found.class_name in t.at_positions(classes):
                 there = replace(
                     read_particles(found.tables[0]),
                     tomogram=name,
@@ -176,12 +176,15 @@ def _compare_voxels(
 ) -> Evaluation:
     found: list[Evaluation] = []
     for n in classes:
-        truths = [_truth_masks(t, classes)[n] for _, t in maps]
+        compared = [(path, t) for path, t in maps if n not in t.at_positions(classes)]
+        if not compared:
+            continue
+        truths = [_truth_masks(t, classes)[n] for _, t in compared]
         if len({value for _, value in truths}) > 1:
             raise InputError(
                 f"class {n!r} has different values in the masks; give a volume per class instead"
             )
-        pairs = [(path, mask) for (path, _), (mask, _) in zip(maps, truths, strict=True)]
+        pairs = [(path, mask) for (path, _), (mask, _) in zip(compared, truths, strict=True)]
         found.append(
             evaluate_voxels(
                 *pairs[0],
@@ -196,7 +199,10 @@ def _compare_voxels(
         "voxels",
         [s for e in found for s in e.tomograms],
         [s for e in found for s in e.pooled],
-        {"classes": list(classes), "threshold": threshold},
+        {
+            "classes": list(dict.fromkeys(s.class_name for e in found for s in e.pooled)),
+            "threshold": threshold,
+        },
     )
 
 

@@ -11,7 +11,6 @@ from deepict_dask.config import IngestSettings
 from deepict_dask.config.masks import MaskSettings
 from deepict_dask.config.training import TomogramSettings, TrainSettings
 from deepict_dask.errors import InputError
-from deepict_dask.geometry import Shape
 from deepict_dask.io.channels import Channel, Channels
 from deepict_dask.io.inputs import tomogram_name
 from deepict_dask.io.ome_zarr import Image, open_image
@@ -135,16 +134,22 @@ def _targets(
     folder: Path,
     common: dict[str, Any],
 ) -> tuple[Channels, Any]:
-    shape: Shape = image.shape  # type: ignore[assignment]
+    """Give the channels of a tomogram, and what they were made from."""
     classes = settings.class_names
-    if t.positions is not None:
+    if isinstance(t.masks, str):
+        return _own_masks(name, t.masks, classes, own, image)
+    found: dict[str, Channel] = {}
+    identity: Any = {}
+    present: dict[str, Particles] = {}
+    if at_positions := t.at_positions(classes):
         # In the voxels of what is trained on; rescaling keeps the center of the first voxel in place.
         factor = tuple(a / b for a, b in zip(own.voxel_size or (), image.voxel_size or (), strict=True))
         present = {
             n: p if image.shape == own.shape else p.scaled(factor, image.voxel_size)  # type: ignore[arg-type]
-            for n, p in _positions(name, t, classes).items()
+            for n, p in _positions(name, t, at_positions).items()
             if len(p)
         }
+    if present:
         radii = {c.name: c for c in settings.classes if c.name in present}
         mask_settings = MaskSettings(
             radius={n: c.radius for n, c in radii.items() if c.unit == "voxels" and c.radius} or None,
@@ -152,20 +157,17 @@ def _targets(
         )
         made = masks(replace(image, name=name), present, folder, mask_settings, **common)
         stored = made.array
-        order = list(present)
-        channels = [
-            Channel(stored, order.index(n) if stored.ndim == 4 else None) if n in present else None
-            for n in classes
-        ]
-        return Channels(channels, shape), made.attributes["made_by"]
-    if isinstance(t.masks, dict):
+        found = {n: Channel(stored, k if stored.ndim == 4 else None) for k, n in enumerate(present)}
+        identity = made.attributes["made_by"]
+    if t.masks:
         sources = {n: open_source(path) for n, path in t.masks.items()}
         for n, source in sources.items():
             _check_shape(name, n, t.masks[n], source.shape, own, image)
-        identity = {n: source.checksum() for n, source in sources.items()}
-        return Channels([Channel(sources[n]) for n in classes], shape), identity
-    assert t.masks is not None
-    return _own_masks(name, t.masks, classes, own, image)
+        found |= {n: Channel(source) for n, source in sources.items()}
+        checksums = {n: source.checksum() for n, source in sources.items()}
+        identity = {"positions": identity, "masks": checksums} if identity else checksums
+    # None: this tomogram has no positions of the class, which is then nowhere in it.
+    return Channels([found.get(n) for n in classes], image.shape), identity  # type: ignore[arg-type]
 
 
 def _positions(name: str, t: TomogramSettings, classes: Sequence[str]) -> dict[str, Particles]:
@@ -180,7 +182,7 @@ def _positions(name: str, t: TomogramSettings, classes: Sequence[str]) -> dict[s
         except InputError:
             # No column of classes: all rows are of this class. What else is wrong shows again here.
             found[n] = read_particles(path)
-    if not any(len(p) for p in found.values()):
+    if not t.masks and not any(len(p) for p in found.values()):
         raise InputError(
             f"{t.positions} has no positions of class {', '.join(classes)} for {name}; check the names of the classes"
         )

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from deepict_dask.cli.terminal import TerminalReporter
 from deepict_dask.cli.train import train_network
 from deepict_dask.config.training import EXAMPLE
 from deepict_dask.config.training_file import load_train_settings
@@ -69,3 +70,14 @@ def test_mistakes_on_the_command_line_are_said(file):
         train_network(False, settings=file, assign=["dept=3"])
     with pytest.raises(SettingsError, match="YAML"):
         train_network(False, settings=file, assign=["depth={"])
+
+
+def test_the_last_line_of_a_stage_that_ended_early_says_how_far_it_came(capsys):
+    reporter = TerminalReporter()
+    for done in (3, 8, 0):
+        with reporter.progress("train", "net", 8, "step") as advance:
+            advance(done)
+    first, second, third = (line.partition(" in ")[0] for line in capsys.readouterr().err.splitlines())
+    assert first == "net: train done, 3 of 8 steps"
+    # What is stored in one call counts no blocks.
+    assert second == third == "net: train done, 8 steps"

@@ -101,10 +101,26 @@ def test_a_mistake_is_one_sentence_that_names_it(tmp_path, more, said):
         ("classes: [{name: a, radius: 3}]", "tomograms is missing"),
         ("tomograms: []\nclasses: [{name: a}]", "tomograms is []"),
         ("tomograms: [{tomogram: a.mrc}]\nclasses: [{name: a}]", "a.mrc needs positions or masks"),
-        ("tomograms: [{tomogram: a.mrc, positions: a.csv}]\nclasses: [{name: a}]", "classes have no radius"),
+        (
+            "tomograms: [{tomogram: a.mrc, positions: a.csv}]\nclasses: [{name: a}]",
+            "positions of class 'a', which has no radius",
+        ),
         (
             "tomograms: [{tomogram: a.mrc, masks: {a: m.mrc}}]\nclasses: [{name: a}, {name: b}]",
             "a.mrc names no masks for class 'b'",
+        ),
+        (
+            "tomograms: [{tomogram: a.mrc, positions: {a: a.csv}, masks: {c: m.mrc}}]\n"
+            "classes: [{name: a, radius: 1}, {name: b}, {name: c}]",
+            "a.mrc names no positions and no mask for class 'b'",
+        ),
+        (
+            "tomograms: [{tomogram: a.mrc, positions: {a: a.csv}, masks: {a: m.mrc}}]\nclasses: [{name: a, radius: 1}]",
+            "a.mrc has positions and a mask of class 'a'",
+        ),
+        (
+            "tomograms: [{tomogram: a.mrc, positions: a.csv, masks: m.zarr}]\nclasses: [{name: a, radius: 1}]",
+            "beside positions name a volume per class",
         ),
         (
             "tomograms: [{tomogram: a.mrc, masks: {a: m.mrc, c: n.mrc}}]\nclasses: [{name: a}]",
@@ -112,7 +128,7 @@ def test_a_mistake_is_one_sentence_that_names_it(tmp_path, more, said):
         ),
         (
             "tomograms: [{tomogram: a.mrc, positions: a.csv}]\nclasses: [{name: a, radius: 1}, {name: b}]",
-            "class 'b' has no radius though others have",
+            "positions of class 'b', which has no radius",
         ),
         (
             "tomograms: [{tomogram: a.mrc, positions: a.csv}]\nclasses: [{name: a, radius: 1}, {name: a, radius: 1}]",

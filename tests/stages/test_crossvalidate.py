@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import statistics
+from pathlib import Path
 
 import mrcfile
 import numpy as np
@@ -211,6 +212,21 @@ def test_without_a_cluster_masks_are_judged_by_voxels(cells, tmp_path):
     with mrcfile.open(tmp_path / "b_mask.mrc") as file:
         assert row["kind"] == "voxels" and row["n_truth"] == np.count_nonzero(file.data)
     assert not (tmp_path / "out" / "folds" / "fold_1" / "held_out" / "b" / "probability.zarr").exists()
+
+
+def test_classes_with_masks_are_judged_by_voxels_beside_those_with_positions(cells, tmp_path):
+    tree = training_tree(cells, "abc", hardware={"device": "cpu", "threads": 1})
+    tree["classes"].append({"name": "slab"})
+    for t in tree["tomograms"]:
+        with mrcfile.open(t["tomogram"]) as file:
+            slab = np.zeros(file.data.shape, "i1")
+        slab[:, :20] = 1
+        t["masks"] = {"slab": str(write_mrc(tmp_path / Path(t["tomogram"]).name, slab))}
+    found = crossvalidate(settings(cells, tmp_path / "out", training=tree, folds={"folds": [["b"]]}))
+    rows = {row["class"]: row for row in found.rows}
+    assert rows["ribosome"]["kind"] == "picks" and rows["slab"]["kind"] == "voxels"
+    assert rows["slab"]["n_truth"] == np.count_nonzero(slab) and len(found.rows) == 2
+    assert rows["ribosome"]["n_truth"] == len(pd.read_csv(cells / "b.csv"))
 
 
 def test_only_the_annotated_part_of_a_tomogram_is_judged(cells, tmp_path):

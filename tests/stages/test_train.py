@@ -195,7 +195,11 @@ def test_masks_in_files_are_the_same_as_positions(cells, tmp_path, trained):
     other = [
         {"tomogram": str(cells / f"{n}.mrc"), "masks": str(output / "data" / n / "masks.zarr")} for n in "ab"
     ]
-    for k, tomograms in enumerate((tree(cells, tmp_path)["tomograms"], one, other)):
+    positions = tree(cells, tmp_path)["tomograms"]
+    # Of one class positions, of the other a volume; and both by name.
+    both = [dict(t, masks={"fas": files[n]["fas"]}) for n, t in zip("ab", positions, strict=True)]
+    named = [dict(t, positions={"ribosome": t["positions"]}) for t in both]
+    for k, tomograms in enumerate((positions, one, other, both, named)):
         data = prepare_training_data(settings(cells, tmp_path / str(k), tomograms=tomograms))
         own.append([t.target[:, :, :, :] for t in data.tomograms])
     for others in own[1:]:
