@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 
+from deepict_dask.networks.allocator import freed_memory_kept
 from deepict_dask.networks.training.recipe import Precision, Recipe
 
 
@@ -24,7 +25,8 @@ def torch_switches(recipe: Recipe, device: torch.device) -> Iterator[None]:
     """Set torch's global switches for the length of a training; random state is given back as it was."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     on_gpu = device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+    memory = nullcontext() if on_gpu else freed_memory_kept()
+    with memory, torch.random.fork_rng(devices=[device] if on_gpu else []):
         try:
             if recipe.threads:
                 torch.set_num_threads(recipe.threads)
