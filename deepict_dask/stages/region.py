@@ -14,8 +14,18 @@ from deepict_dask.io.source import Source, open_source
 from deepict_dask.tomogram import VoxelSize
 
 
-class _Nearest:
-    """A mask on another grid over the same specimen: each voxel shows the nearest one of the mask."""
+class Nearest:
+    """A mask on another grid over the same specimen: each voxel shows the nearest one of the mask.
+
+    Parameters
+    ----------
+    source : Source
+        The mask, (z, y, x).
+    shape : (int, int, int)
+        Of the other grid, whose first voxel has the same center.
+    factor : (float, float, float)
+        Voxel size of the other grid over that of the mask, (z, y, x).
+    """
 
     def __init__(self, source: Source, shape: Shape, factor: VoxelSize):
         self.source, self.shape, self.dtype, self.ndim = source, shape, source.dtype, 3
@@ -23,8 +33,8 @@ class _Nearest:
 
     def __getitem__(self, region: tuple[slice, ...]) -> np.ndarray:
         shown = [
-            np.minimum(np.rint(np.arange(r.start, r.stop) * f).astype(int), n - 1)
-            for r, f, n in zip(region, self.factor, self.source.shape, strict=True)
+            np.minimum(np.rint(np.arange(*r.indices(m)) * f).astype(int), n - 1)
+            for r, f, m, n in zip(region, self.factor, self.shape, self.source.shape, strict=True)
         ]
         read = self.source[tuple(slice(i[0], i[-1] + 1) for i in shown)]
         return read[np.ix_(*(i - i[0] for i in shown))]
@@ -64,7 +74,7 @@ def open_region(path: str, image: Image) -> tuple[dict[str, Any], Any]:
     if own_shape is not None and source.shape == tuple(own_shape):
         own_size = image.attributes["own_voxel_size"]
         a, b, c = (here / own for here, own in zip(image.voxel_size or (), own_size, strict=True))
-        return identity, _Nearest(source, (z, y, x), (a, b, c))
+        return identity, Nearest(source, (z, y, x), (a, b, c))
     raise InputError(
         f"the region mask {source.path} has shape {source.shape}, but the tomogram {image.name} has "
         f"{tuple(own_shape or (z, y, x))}; a region mask must have the tomogram's shape"

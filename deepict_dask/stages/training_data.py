@@ -21,6 +21,7 @@ from deepict_dask.particles import Particles
 from deepict_dask.stages.equalize import equalize, open_target
 from deepict_dask.stages.ingest import ingest
 from deepict_dask.stages.masks import masks
+from deepict_dask.stages.region import Nearest
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.rescale import rescale
 from deepict_dask.stages.segment import same_voxel_size
@@ -162,8 +163,14 @@ def _targets(
     if t.masks:
         sources = {n: open_source(path) for n, path in t.masks.items()}
         for n, source in sources.items():
+            if source.shape == own.shape != image.shape:
+                factor = tuple(
+                    a / b for a, b in zip(image.voxel_size or (), own.voxel_size or (), strict=True)
+                )
+                found[n] = Channel(Nearest(source, image.shape, factor))  # type: ignore[arg-type]
+                continue
             _check_shape(name, n, t.masks[n], source.shape, own, image)
-        found |= {n: Channel(source) for n, source in sources.items()}
+            found[n] = Channel(source)
         checksums = {n: source.checksum() for n, source in sources.items()}
         identity = {"positions": identity, "masks": checksums} if identity else checksums
     # None: this tomogram has no positions of the class, which is then nowhere in it.

@@ -247,6 +247,22 @@ def test_other_voxel_sizes_are_refused_or_resampled(cells, tmp_path):
             assert resampled.target[0, center[0], center[1], center[2]] == 1
 
 
+def test_masks_are_resampled_with_their_tomogram(cells, tmp_path, trained):
+    _, output, _ = trained
+    made = open_image(output / "data" / "a" / "masks.zarr").array[:]
+    files = {}
+    for k, c in enumerate(("ribosome", "fas")):
+        files[c] = str(write_mrc(tmp_path / f"{c}.mrc", made[k].astype("i1")))
+    tomograms = [{"tomogram": str(cells / "a.mrc"), "masks": files}]
+    data = prepare_training_data(
+        settings(cells, tmp_path, tomograms=tomograms, model_voxel_size=2 * 13.48, patches={"patch": 8})
+    )
+    (coarse,) = data.tomograms
+    assert coarse.tomogram.shape == tuple((n + 1) // 2 for n in made.shape[1:])
+    np.testing.assert_array_equal(coarse.target[:, :, :, :], made[:, ::2, ::2, ::2] > 0)
+    np.testing.assert_array_equal(coarse.target[1, 3:9, -5:, :4], made[1, ::2, ::2, ::2][3:9, -5:, :4] > 0)
+
+
 def test_equalized_training_goes_into_the_card(cells, tmp_path):
     result = train(
         settings(cells, tmp_path, equalize={"target_spectrum": str(cells / "a.mrc")}, fit={"epochs": 1})
