@@ -4,7 +4,8 @@
 
 PHANTOM holds a folder per tomogram, with ``tomogram.mrc`` (or ``.mrc.gz``), ``particles.csv`` (class, z, y, x in voxels) and
 ``cytosol.mrc.gz``. --target is the tomogram whose amplitude spectrum the others are equalized to: one that the
-network was trained on. Prints a row for every combination; sizes are --min-size per class.
+network was trained on. --outside is a network for something in which nothing is to be picked, such as organelles; it may have
+been trained at larger voxels. Prints a row for every combination; sizes are --min-size per class.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from __future__ import annotations
 import argparse
 from itertools import product
 from pathlib import Path
+
+import mrcfile
+import numpy as np
 
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.cluster import connect
@@ -31,8 +35,10 @@ def main() -> None:
     parser.add_argument("phantom", type=Path)
     parser.add_argument("--test", nargs="+", default=["TS_014", "TS_015"])
     parser.add_argument("--target", default="TS_011")
+    parser.add_argument("--classes", nargs="+", default=["ribosome", "fas"], metavar="NAME")
     parser.add_argument("--output", type=Path, default=Path("phantom_scores"))
     parser.add_argument("--equalization", nargs="+", default=["none", "deepict", "physical"])
+    parser.add_argument("--outside", metavar="NETWORK")
     parser.add_argument("--threshold", type=float, default=0.5)
     parser.add_argument("--min-size", type=int, default=300)
     parser.add_argument("--connectivity", type=int, default=6)
@@ -40,10 +46,11 @@ def main() -> None:
     (target,) = (a.phantom / a.target).glob("tomogram.mrc*")
     rows = []
     with connect(load_settings().cluster):
+        outside = {name: region_outside(a, name) for name in a.test} if a.outside else {}
         for name, convention in product(a.test, a.equalization):
             (tomogram,) = (a.phantom / name).glob("tomogram.mrc*")
             options = {"model": a.network, "threshold": a.threshold, "min_size": a.min_size}
-            options["connectivity"] = a.connectivity
+            options |= {"connectivity": a.connectivity, "classes": a.classes}
             if convention != "none":
                 options |= {"target_spectrum": str(target), "convention": convention}
             folder = a.output / name / convention
@@ -54,8 +61,10 @@ def main() -> None:
             if outcome.error:
                 raise outcome.error
             image = open_image(outcome.folder / "probability.zarr")
-            for region in ("", "cytosol"):
-                mask = str(a.phantom / name / "cytosol.mrc.gz") if region else None
+            regions = {"": None, "cytosol": str(a.phantom / name / "cytosol.mrc.gz")}
+            if a.outside:
+                regions["predicted"] = str(outside[name])
+            for region, mask in regions.items():
                 settings = load_settings(None, {**options, "region": mask}).pick
                 tables = folder / (region or "everywhere")
                 for picked in pick(image, tables, settings, overwrite=True):
@@ -92,6 +101,29 @@ def main() -> None:
         "F1",
     )
     print_table(f"{a.network}, threshold {a.threshold:g}, min_size {a.min_size}", header, rows)
+
+
+def region_outside(options: argparse.Namespace, name: str) -> Path:
+    """Segment with the network --outside and write a mask of where its probability is at most 0.5."""
+    (tomogram,) = (options.phantom / name).glob("tomogram.mrc*")
+    folder = options.output / name / "outside"
+    settings = load_settings(None, {"model": options.outside, "rescale": True})
+    plan = prepare([str(tomogram)], folder, settings, until="segment", overwrite=True)
+    (outcome,) = run(plan, reporter=TerminalReporter())
+    if outcome.error:
+        raise outcome.error
+    fine, coarse = (open_image(outcome.folder / f"{kind}.zarr") for kind in ("tomogram", "probability"))
+    inside = coarse.array[:] > 127
+    # The first voxels of both have the same center.
+    nearest = [
+        np.minimum(np.rint(np.arange(n) * a / b).astype(int), m - 1)
+        for n, m, a, b in zip(fine.shape, inside.shape, fine.voxel_size, coarse.voxel_size, strict=True)
+    ]
+    path = folder / "region.mrc"
+    mrcfile.write(
+        path, (~inside[np.ix_(*nearest)]).astype(np.int8), overwrite=True, voxel_size=fine.voxel_size[0]
+    )
+    return path
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 PHANTOM holds a folder per tomogram, with ``tomogram.mrc.gz`` (or ``.mrc``), ``particles.csv`` (class, z, y, x in voxels)
 and, for --classes organelle and the like, ``organelle.mrc.gz``. The folder given with --output gets the model, its learning curve and the settings; the same command goes on where
-it was interrupted. Settings of `deepict-dask train` can be changed with --set, such as --set depth=3.
+it was interrupted. Settings of `deepict-dask train` can be changed with --set, such as --set depth=3. With --print-settings
+they are printed instead, for `deepict-dask crossvalidate` and `sweep`.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ def main() -> None:
     parser.add_argument("phantom", type=Path)
     parser.add_argument("--output", type=Path, default=Path("phantom_training"))
     parser.add_argument("--train", nargs="+", default=["TS_011"], metavar="NAME")
-    parser.add_argument("--validate", nargs="+", default=["TS_013"], metavar="NAME")
+    parser.add_argument(
+        "--validate", nargs="*", default=["TS_013"], metavar="NAME", help="None: a tenth of all patches."
+    )
     parser.add_argument("--classes", nargs="+", default=["ribosome", "fas"], choices=[*RADII, *VOLUMES])
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--max-minutes", type=float)
     parser.add_argument("--set", dest="assign", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--print-settings", action="store_true")
     parser.add_argument("--overwrite", action="store_true")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -41,6 +45,7 @@ def main() -> None:
     train_network(
         False,
         settings=path,
+        defaults=options.print_settings,
         overwrite=options.overwrite,
         assign=options.assign,
         epochs=options.epochs,
@@ -69,8 +74,13 @@ def settings_text(options: argparse.Namespace) -> str:
     for name in options.classes:
         size = f", radius: {RADII[name]}, unit: voxels" if name in RADII else ""
         lines.append(f"  - {{name: {name}{size}}}")
+    split = (
+        f"validation: [{', '.join(options.validate)}]"
+        if options.validate
+        else "split: patch, validation: 0.1"
+    )
     lines += [
-        f"split: {{validation: [{', '.join(options.validate)}]}}",
+        f"split: {{{split}}}",
         "network: {depth: 2, initial_features: 4}",
         "fit: {loss: dice_bce, learning_rate: 0.005, batch_size: 4, monitor: dice}",
         "",
