@@ -22,7 +22,7 @@ def freed_memory_kept() -> Iterator[None]:
     """Let this process keep the memory that it frees, until the end of the block.
 
     Maps of a network are tens of megabytes, so glibc takes them from the system and gives them back, step by step, and
-    every page of them is cleared and mapped again: a fifth of the time of a training step on a CPU, and two fifths in
+    every page of them is cleared and mapped again: a sixth of the time of a training step on a CPU, and two fifths in
     a Dask worker, whose nanny sets MALLOC_TRIM_THRESHOLD_ to 64 KiB. At the end all is given back. May be nested
     and used by several threads; does nothing where the allocator is not glibc's.
     """
