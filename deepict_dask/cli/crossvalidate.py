@@ -11,7 +11,7 @@ import click
 from deepict_dask.cli.failure import report_error
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.config.sweep import CrossValidateSettings
-from deepict_dask.config.sweep_file import commented_sweep_yaml, load_sweep_settings
+from deepict_dask.config.sweep_file import Settings, command_of, commented_sweep_yaml, load_sweep_settings
 from deepict_dask.errors import SettingsError
 
 
@@ -33,18 +33,12 @@ def crossvalidate_network(
     **options
         ``output``, ``at_once`` and the settings of the cluster, over the file's; None is "not given".
     """
-    if defaults:
-        there = None if settings is None else load_sweep_settings(settings, CrossValidateSettings, options)
-        click.echo(commented_sweep_yaml(CrossValidateSettings, there), nl=False)
+    chosen = read_or_print(CrossValidateSettings, settings, defaults, options)
+    if chosen is None:
         return
-    if settings is None:
-        raise SettingsError(
-            "no settings are given; `deepict-dask crossvalidate --defaults > folds.yaml` writes a file to fill in"
-        )
     from deepict_dask.cli.work import workers
     from deepict_dask.stages.crossvalidate import crossvalidate
 
-    chosen = load_sweep_settings(settings, CrossValidateSettings, options)
     reporter = TerminalReporter(quiet)
     with workers(chosen.cluster, reporter):
         found = crossvalidate(chosen, reporter, overwrite=overwrite)
@@ -82,3 +76,41 @@ def crossvalidate_network(
 def number(value: float | None) -> str:
     """Write a score for a table."""
     return "-" if value is None else f"{value:.3f}"
+
+
+def read_or_print(
+    kind: type[Settings], path: Path | None, defaults: bool, options: dict[str, Any]
+) -> Settings | None:
+    """Read the settings of a cross-validation or sweep, or print all that there are.
+
+    Parameters
+    ----------
+    kind : CrossValidateSettings or SweepSettings
+        The class.
+    path : Path or None
+        YAML; may be left out with `defaults` only.
+    defaults : bool
+        Print the settings with their meaning: those of the file, else the defaults.
+    options : dict
+        By name, over the file's; None is "not given".
+
+    Returns
+    -------
+    CrossValidateSettings, SweepSettings or None
+        None where they were printed.
+
+    Raises
+    ------
+    SettingsError
+        If no file is given, or something in it is wrong.
+    """
+    if path is None and not defaults:
+        command = command_of(kind)
+        raise SettingsError(
+            f"no settings are given; `deepict-dask {command} --defaults > {command}.yaml` writes a file to fill in"
+        )
+    chosen = None if path is None else load_sweep_settings(path, kind, options)
+    if defaults:
+        click.echo(commented_sweep_yaml(kind, chosen), nl=False)
+        return None
+    return chosen

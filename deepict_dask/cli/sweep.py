@@ -8,11 +8,10 @@ from typing import Any
 
 import click
 
-from deepict_dask.cli.crossvalidate import number
+from deepict_dask.cli.crossvalidate import number, read_or_print
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.config.sweep import SweepSettings
-from deepict_dask.config.sweep_file import commented_sweep_yaml, load_sweep_settings
-from deepict_dask.errors import SettingsError, WorkError
+from deepict_dask.errors import WorkError
 
 
 def sweep_hyperparameters(
@@ -38,18 +37,12 @@ def sweep_hyperparameters(
     WorkError
         If no trial has a score.
     """
-    if defaults:
-        there = None if settings is None else load_sweep_settings(settings, SweepSettings, options)
-        click.echo(commented_sweep_yaml(SweepSettings, there), nl=False)
+    chosen = read_or_print(SweepSettings, settings, defaults, options)
+    if chosen is None:
         return
-    if settings is None:
-        raise SettingsError(
-            "no settings are given; `deepict-dask sweep --defaults > sweep.yaml` writes a file to fill in"
-        )
     from deepict_dask.cli.work import workers
     from deepict_dask.stages.sweep import sweep
 
-    chosen = load_sweep_settings(settings, SweepSettings, options)
     reporter = TerminalReporter(quiet)
     with workers(chosen.cluster, reporter):
         found = sweep(chosen, reporter, overwrite=overwrite)
