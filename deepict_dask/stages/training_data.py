@@ -141,7 +141,6 @@ def _targets(
         return _own_masks(name, t.masks, classes, own, image)
     found: dict[str, Channel] = {}
     identity: Any = {}
-    present: dict[str, Particles] = {}
     if at_positions := t.at_positions(classes):
         # In the voxels of what is trained on; rescaling keeps the center of the first voxel in place.
         factor = tuple(a / b for a, b in zip(own.voxel_size or (), image.voxel_size or (), strict=True))
@@ -150,7 +149,6 @@ def _targets(
             for n, p in _positions(name, t, at_positions).items()
             if len(p)
         }
-    if present:
         radii = {c.name: c for c in settings.classes if c.name in present}
         mask_settings = MaskSettings(
             radius={n: c.radius for n, c in radii.items() if c.unit == "voxels" and c.radius} or None,
@@ -189,7 +187,7 @@ def _positions(name: str, t: TomogramSettings, classes: Sequence[str]) -> dict[s
         except InputError:
             # No column of classes: all rows are of this class. What else is wrong shows again here.
             found[n] = read_particles(path)
-    if not t.masks and not any(len(p) for p in found.values()):
+    if not any(len(p) for p in found.values()):
         raise InputError(
             f"{t.positions} has no positions of class {', '.join(classes)} for {name}; check the names of the classes"
         )
@@ -230,7 +228,7 @@ def _check_shape(
     if tuple(shape) == own.shape:
         raise InputError(
             f"the mask {path} has the shape of {name} before it was resampled to {_edges(image)} A; give positions, "
-            f"or a mask of {tuple(image.shape)} voxels"
+            f"a volume per class, or a mask of {tuple(image.shape)} voxels"
         )
     raise InputError(
         f"the mask {path} of class {class_name!r} has shape {tuple(shape)}, but {name} has {tuple(image.shape)}; a "

@@ -296,6 +296,10 @@ def test_one_tomogram_is_split_by_patch(cells, tmp_path):
         ({"masks": {"ribosome": "FOLDER/short.mrc", "fas": "FOLDER/short.mrc"}}, InputError,
          r"class 'ribosome' has shape \(27, 60, 68\), but a has \(28, 60, 68\)"),
         ({"positions": "FOLDER/none.csv"}, InputError, "no positions of class ribosome, fas for a"),
+        ({"positions": "FOLDER/none.csv", "masks": {"fas": "FOLDER/short.mrc"}}, InputError,
+         "no positions of class ribosome for a"),
+        ({"positions": "FOLDER/../NAME/a.csv", "masks": {"fas": "FOLDER/short.mrc"}}, InputError,
+         r"class 'fas' has shape \(27, 60, 68\)"),
         ({"positions": "FOLDER/plain.csv"}, InputError, "no column class"),
         ({"masks": "FOLDER/short.mrc"}, InputError, "short.mrc"),
         ({"positions": "FOLDER/none.csv", "name": "b"}, InputError, "called 'b'"),
@@ -305,7 +309,9 @@ def test_data_that_does_not_fit_is_said(cells, tmp_path, what, kind, said):
     write_mrc(tmp_path / "short.mrc", np.ones((27, 60, 68), "i1"))
     (tmp_path / "none.csv").write_text("class,z,y,x\ntric,3,4,5\n")
     (tmp_path / "plain.csv").write_text("z,y,x\n3,4,5\n")
-    filled = json.loads(json.dumps(what).replace("FOLDER", str(tmp_path)))
+    filled = json.loads(
+        json.dumps(what).replace("FOLDER/../NAME", str(cells)).replace("FOLDER", str(tmp_path))
+    )
     tomograms = tree(cells, tmp_path)["tomograms"]
     tomograms[0] = {"tomogram": tomograms[0]["tomogram"], **filled}
     with pytest.raises(kind, match=said) as error:
