@@ -22,6 +22,7 @@ from deepict_dask.kernels.curves import Curve, precision_recall_curve
 from deepict_dask.kernels.voxel_counts import VoxelCounts
 from deepict_dask.stages.evaluation import POOLED, Evaluation, Scores
 from deepict_dask.stages.pick import pickable
+from deepict_dask.stages.region import on_grid_of
 from deepict_dask.stages.report import Reporter
 
 # One task reads a block of at most this edge from both volumes.
@@ -196,11 +197,14 @@ def _count(
     reporter: Reporter,
 ) -> VoxelCounts:
     path = str(truth).replace("{name}", volume.name).replace("{class}", class_name)
-    mask = open_source(path)
+    mask: Any = open_source(path)
     z, y, x = volume.array.shape
-    if mask.shape != (z, y, x):
+    own, shape = volume.array, mask.shape
+    if isinstance(own, _Channel):
+        mask = on_grid_of(own.image, mask)
+    if mask is None or mask.shape != (z, y, x):
         raise InputError(
-            f"the truth mask {path} has shape {mask.shape} and {volume.path} has {(z, y, x)}; "
+            f"the truth mask {path} has shape {shape} and {volume.path} has {(z, y, x)}; "
             "give a mask of the same shape (z, y, x)"
         )
     # Blocks of the shape alone: how the map and the mask are stored decides nothing.

@@ -67,15 +67,36 @@ def open_region(path: str, image: Image) -> tuple[dict[str, Any], Any]:
     """
     source = open_source(path.replace("{name}", image.name))
     identity = {"name": Path(source.path).name, "checksum": source.checksum()}
+    mask = on_grid_of(image, source)
+    if mask is None:
+        shape = tuple(image.attributes.get("own_shape") or image.shape[-3:])
+        raise InputError(
+            f"the region mask {source.path} has shape {source.shape}, but the tomogram {image.name} has {shape}; a "
+            "region mask must have the tomogram's shape"
+        )
+    return identity, mask
+
+
+def on_grid_of(image: Image, mask: Source) -> Source | Nearest | None:
+    """Give a mask (z, y, x) on the grid of a map, which may have been computed at another voxel size.
+
+    Parameters
+    ----------
+    image : Image
+        The tomogram, or a probability map; its last three axes are (z, y, x).
+    mask : Source
+        Of the shape of the map, or of the tomogram that it was computed from.
+
+    Returns
+    -------
+    array-like, shape (z, y, x) of the image, or None
+        Read by region; None if the mask has neither shape.
+    """
     z, y, x = image.shape[-3:]
-    if source.shape == (z, y, x):
-        return identity, source
-    own_shape = image.attributes.get("own_shape")
-    if own_shape is not None and source.shape == tuple(own_shape):
-        own_size = image.attributes["own_voxel_size"]
-        a, b, c = (here / own for here, own in zip(image.voxel_size or (), own_size, strict=True))
-        return identity, Nearest(source, (z, y, x), (a, b, c))
-    raise InputError(
-        f"the region mask {source.path} has shape {source.shape}, but the tomogram {image.name} has "
-        f"{tuple(own_shape or (z, y, x))}; a region mask must have the tomogram's shape"
-    )
+    if mask.shape == (z, y, x):
+        return mask
+    if mask.shape != tuple(image.attributes.get("own_shape") or ()):
+        return None
+    own_size = image.attributes["own_voxel_size"]
+    a, b, c = (here / own for here, own in zip(image.voxel_size or (), own_size, strict=True))
+    return Nearest(mask, (z, y, x), (a, b, c))

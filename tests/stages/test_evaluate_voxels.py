@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepict_dask.errors import InputError
-from deepict_dask.io.ome_zarr import create_image, mark_complete, open_image
+from deepict_dask.io.ome_zarr import create_image, mark_complete, open_image, update_attributes
 from deepict_dask.stages import evaluate_voxels as stage
 from deepict_dask.stages.evaluate_voxels import evaluate_voxels, is_volume_pair
 from deepict_dask.stages.evaluation import write_evaluation
@@ -82,6 +82,25 @@ def test_point_of_a_uint8_curve_is_the_map_with_that_threshold(tmp_path):
         above = levels[0] / 255 >= curve.thresholds[k] - 1e-9
         assert (curve.picked[k], curve.hits[k]) == (above.sum(), (above & truth[0]).sum())
     assert len(curve) == len(np.unique(levels))
+
+
+def test_truth_of_the_tomogram_is_shown_in_the_voxels_of_its_map(tmp_path):
+    levels, truth = map_and_truth(6)
+    fine = np.zeros([2 * n - 1 for n in SHAPE], np.int8)
+    fine[::2, ::2, ::2] = truth[0]
+    # What lies between is no map voxel's nearest.
+    fine[1::2] = 1
+    stored(tmp_path / "probability.zarr", levels, ["ribosome"], "a")
+    update_attributes(
+        tmp_path / "probability.zarr", own_shape=list(fine.shape), own_voxel_size=[5.0, 5.0, 5.0]
+    )
+    write_mrc(tmp_path / "coarse.mrc", truth[0].astype(np.int8))
+    write_mrc(tmp_path / "fine.mrc", fine)
+    coarse, same = (
+        evaluate_voxels(tmp_path / "probability.zarr", tmp_path / f"{kind}.mrc").pooled[0]
+        for kind in ("coarse", "fine")
+    )
+    assert coarse.row() == same.row() and same.n_truth == truth[0].sum()
 
 
 def test_masks_have_scores_and_no_curve(tmp_path):
