@@ -5,7 +5,7 @@
 The loop of the DeePiCt paper (de Teresa-Trueba et al., Nature Methods 20, 284, 2023) on simulated cells, of
 whose ribosomes only some are annotated. In every round several networks are trained on the annotation as
 it is, each from another seed. What they find in the same cells is united with the annotation by
-`deepict_dask.stages.merge`: picks within an ellipsoid of each other are one particle, annotated positions
+`deepict_dask.scoring.merge`: picks within an ellipsoid of each other are one particle, annotated positions
 stay where they are. The union is the annotation of the next round, and in practice the moment to look at
 it. Since the truth of these cells is known, each round says how much of it is annotated by now.
 
@@ -50,10 +50,10 @@ from deepict_dask.config.training import (
 from deepict_dask.io.tables import write_particles
 from deepict_dask.particles import Particles
 from deepict_dask.simulation import SimulatedCell, simulate_cell
-from deepict_dask.stages.evaluate import evaluate
-from deepict_dask.stages.merge import merge
+from deepict_dask.scoring.picks import evaluate
+from deepict_dask.scoring.merge import merge
 from deepict_dask.stages.run import prepare, run
-from deepict_dask.stages.train import train
+from deepict_dask.learning.train import train
 
 CLASS = "ribosome"
 RADIUS_NM = 10.8

@@ -22,7 +22,7 @@ from deepict_dask.cluster import connect
 from deepict_dask.config import load_settings
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.kernels.matching import match
-from deepict_dask.stages.merge import merge
+from deepict_dask.scoring.merge import merge
 from deepict_dask.stages.pick import pick
 from deepict_dask.stages.run import prepare, run
 

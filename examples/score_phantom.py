@@ -21,7 +21,7 @@ from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.cluster import connect
 from deepict_dask.config import load_settings
 from deepict_dask.io.ome_zarr import open_image
-from deepict_dask.stages.evaluate import evaluate
+from deepict_dask.scoring.picks import evaluate
 from deepict_dask.stages.pick import pick
 from deepict_dask.stages.run import prepare, run
 

@@ -22,9 +22,9 @@ from deepict_dask.config import load_settings
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.networks.checkpoint import convert_checkpoint
 from deepict_dask.simulation import simulate_cell
-from deepict_dask.stages.evaluate import evaluate
+from deepict_dask.scoring.picks import evaluate
 from deepict_dask.stages.run import prepare, run
-from deepict_dask.stages.train import train
+from deepict_dask.learning.train import train
 
 CLASSES = ("ribosome", "fas")
 TARGET_RADIUS = 8.0  # voxels

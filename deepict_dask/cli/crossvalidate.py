@@ -37,7 +37,7 @@ def crossvalidate_network(
     if chosen is None:
         return
     from deepict_dask.cli.work import workers
-    from deepict_dask.stages.crossvalidate import crossvalidate
+    from deepict_dask.learning.crossvalidate import crossvalidate
 
     reporter = TerminalReporter(quiet)
     with workers(chosen.cluster, reporter):

@@ -13,7 +13,7 @@ from deepict_dask.errors import InputError
 from deepict_dask.tomogram import VoxelSize
 
 if TYPE_CHECKING:
-    from deepict_dask.stages.evaluation import Evaluation
+    from deepict_dask.scoring.scores import Evaluation
 
 
 def evaluate_picks(
@@ -34,9 +34,9 @@ def evaluate_picks(
 ) -> None:
     """Evaluate picks, or maps and masks where the truth is a volume; print the scores and write files."""
     from deepict_dask.io.plots import require_matplotlib
-    from deepict_dask.stages.evaluate import evaluate
-    from deepict_dask.stages.evaluate_voxels import evaluate_voxels, is_volume_pair
-    from deepict_dask.stages.evaluation import check_output, write_evaluation
+    from deepict_dask.scoring.picks import evaluate
+    from deepict_dask.scoring.scores import check_output, write_evaluation
+    from deepict_dask.scoring.voxels import evaluate_voxels, is_volume_pair
 
     settings = load_settings(None, options)
     reporter = TerminalReporter(quiet)

@@ -8,15 +8,9 @@ from typing import Any
 
 import click
 
+from deepict_dask.cli import learning, scoring, stages
 from deepict_dask.cli.failure import report_error
-from deepict_dask.cli.learning import COMMANDS
 from deepict_dask.cli.options import OVERWRITE, is_quiet, setting_options
-
-TOMOGRAMS = click.argument("tomograms", nargs=-1, required=True, metavar="TOMOGRAM...")
-OUTPUT = click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Run folder.")
-CONFIG = click.option(
-    "--config", "-c", type=click.Path(path_type=Path), help="Settings in YAML; options win over it."
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -32,97 +26,6 @@ def cli(context: click.Context, /, **_: Any) -> None:
     deepict-dask run cell.mrc --model net.pth -o out     tomogram in, particles out
     deepict-dask pick out --threshold 0.3 --overwrite    other picks, no new inference
     """  # noqa: D301
-
-
-@cli.command()
-@TOMOGRAMS
-@OUTPUT
-@CONFIG
-@setting_options("ingest", "equalize", "segment", "pick", "cluster")
-@OVERWRITE
-@click.pass_context
-def run(context: click.Context, /, **options: Any) -> None:
-    """Do it all: tomograms in, particles out.
-
-    TOMOGRAM is a file (MRC, EM, HDF5, also .gz and .bz2), an OME-Zarr group, a folder, a pattern or a
-    .txt list of these. Equalization is skipped unless --target-spectrum is given. What is complete
-    already is not computed again.
-    """
-    _pipeline(context, "pick", **options)
-
-
-@cli.command()
-@TOMOGRAMS
-@OUTPUT
-@CONFIG
-@setting_options("ingest", "cluster")
-@OVERWRITE
-@click.pass_context
-def ingest(context: click.Context, /, **options: Any) -> None:
-    """Convert tomograms to chunked OME-Zarr."""
-    _pipeline(context, "ingest", **options)
-
-
-@cli.command()
-@TOMOGRAMS
-@OUTPUT
-@CONFIG
-@setting_options("ingest", "equalize", "cluster")
-@OVERWRITE
-@click.pass_context
-def equalize(context: click.Context, /, **options: Any) -> None:
-    """Bring amplitude spectra to that of a target."""
-    _pipeline(context, "equalize", **options)
-
-
-@cli.command()
-@TOMOGRAMS
-@OUTPUT
-@CONFIG
-@setting_options("ingest", "equalize", "segment", "cluster")
-@OVERWRITE
-@click.pass_context
-def segment(context: click.Context, /, **options: Any) -> None:
-    """Compute probability maps with a 3D U-Net."""
-    _pipeline(context, "segment", **options)
-
-
-@cli.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@CONFIG
-@setting_options("pick", "cluster")
-@OVERWRITE
-@click.pass_context
-def pick(context: click.Context, /, runs: tuple[str, ...], **options: Any) -> None:
-    """Pick again from stored probability maps.
-
-    No inference is needed.
-
-    RUN is a run folder, the folder of a tomogram in one, or a probability.zarr. Tables are written
-    beside the map.
-    """
-    from deepict_dask.cli import work
-
-    work.pick_again(runs, is_quiet(context), **options)
-
-
-@cli.command()
-@click.argument("tomogram")
-@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Table to write (.tsv).")
-@click.option(
-    "--convention", type=click.Choice(["physical", "deepict"]), default="physical", show_default=True
-)
-@setting_options("ingest", "cluster")
-@OVERWRITE
-@click.pass_context
-def spectrum(context: click.Context, /, **options: Any) -> None:
-    """Extract the amplitude spectrum of a tomogram.
-
-    It is a target for others, see --target-spectrum.
-    """
-    from deepict_dask.cli import work
-
-    work.spectrum(is_quiet(context), **options)
 
 
 @cli.command()
@@ -164,7 +67,7 @@ def demo(context: click.Context, /, **options: Any) -> None:
     demonstrate(is_quiet(context), **options)
 
 
-for command in COMMANDS:
+for command in (*stages.COMMANDS, *learning.COMMANDS, *scoring.COMMANDS):
     cli.add_command(command)
 
 
@@ -184,9 +87,3 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         code = report_error(error)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _pipeline(context: click.Context, until: str, **options: Any) -> None:
-    from deepict_dask.cli import work
-
-    work.pipeline(until, is_quiet(context), **options)

@@ -51,7 +51,7 @@ def make_masks(
 
     from deepict_dask.config.masks import MaskSettings
     from deepict_dask.io.source import open_source
-    from deepict_dask.stages.masks import masks, read_positions
+    from deepict_dask.learning.masks import masks, read_positions
 
     settings = load_settings(None, options)
     try:

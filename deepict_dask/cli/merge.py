@@ -23,7 +23,7 @@ def merge_tables(
     overwrite: bool,
 ) -> None:
     """Merge tables, or run folders tomogram by tomogram, and say what came of it."""
-    from deepict_dask.stages.merge import merge
+    from deepict_dask.scoring.merge import merge
 
     semi_axes = lengths(abc, "--abc")
     assert semi_axes is not None

@@ -41,7 +41,7 @@ def sweep_hyperparameters(
     if chosen is None:
         return
     from deepict_dask.cli.work import workers
-    from deepict_dask.stages.sweep import sweep
+    from deepict_dask.learning.sweep import sweep
 
     reporter = TerminalReporter(quiet)
     with workers(chosen.cluster, reporter):

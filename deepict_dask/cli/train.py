@@ -50,7 +50,7 @@ def train_network(
     if defaults:
         click.echo(commented_train_yaml(chosen), nl=False)
         return
-    from deepict_dask.stages.train import train
+    from deepict_dask.learning.train import train
 
     result = train(chosen, TerminalReporter(quiet), overwrite=overwrite)
     if quiet:

@@ -11,7 +11,7 @@ from deepict_dask.config.sweep import SweepSettings
 from deepict_dask.config.sweep_file import commented_sweep_yaml
 from deepict_dask.errors import SettingsError
 from deepict_dask.networks.checkpoint import load_checkpoint
-from tests.stages.cells import training_tree, write_cells
+from tests.learning.cells import training_tree, write_cells
 
 WORKERS = {"workers": 1, "threads": 2, "memory_limit": "2GB", "dashboard_port": 0}
 

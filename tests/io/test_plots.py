@@ -33,7 +33,7 @@ def test_every_curve_can_be_drawn_even_the_empty_one(tmp_path, scores, n_truth):
 
 def test_matplotlib_is_loaded_only_to_draw():
     code = (
-        "import sys, deepict_dask.io.plots, deepict_dask.stages.evaluate, deepict_dask.cli.evaluate; "
+        "import sys, deepict_dask.io.plots, deepict_dask.scoring.picks, deepict_dask.cli.evaluate; "
         "assert 'matplotlib' not in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -20,7 +20,7 @@ from deepict_dask.io.source import open_source
 from deepict_dask.io.zarr_volume import is_zarr
 from deepict_dask.kernels.curves import Curve, precision_recall_curve
 from deepict_dask.kernels.voxel_counts import VoxelCounts
-from deepict_dask.stages.evaluation import POOLED, Evaluation, Scores
+from deepict_dask.scoring.scores import POOLED, Evaluation, Scores
 from deepict_dask.stages.pick import pickable
 from deepict_dask.stages.region import on_grid_of
 from deepict_dask.stages.report import Reporter

@@ -13,12 +13,12 @@ from deepict_dask.config import load_settings
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import InputError, MissingFileError, OutputExistsError
 from deepict_dask.io.ome_zarr import open_image
+from deepict_dask.learning.train import make_patches, train
+from deepict_dask.learning.training_data import prepare_training_data
 from deepict_dask.networks.checkpoint import load_checkpoint, load_model
 from deepict_dask.simulation import simulate_cell
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.run import prepare, run
-from deepict_dask.stages.train import make_patches, train
-from deepict_dask.stages.training_data import prepare_training_data
 from tests.conftest import write_mrc
 
 CELL = {
@@ -320,7 +320,7 @@ def test_data_that_does_not_fit_is_said(cells, tmp_path, what, kind, said):
 
 
 def test_without_the_extra_training_goes_on_and_says_what_is_missing(cells, tmp_path, monkeypatch):
-    from deepict_dask.stages import training_diary
+    from deepict_dask.learning import diary as training_diary
 
     monkeypatch.setattr(training_diary, "find_spec", lambda name: None)
     reporter = Listening()

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.config.training_file import commented_train_yaml
 from deepict_dask.errors import InputError
+from deepict_dask.learning.diary import Diary, scores
+from deepict_dask.learning.training_data import TrainingData, prepare_training_data
 from deepict_dask.networks.training.recipe import Epoch, Recipe, Resume
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.training_data import TrainingData, prepare_training_data
-from deepict_dask.stages.training_diary import Diary, scores
 
 if TYPE_CHECKING:
     from deepict_dask.networks.training.dataset import PatchDataset

@@ -13,7 +13,7 @@ from deepict_dask.io.tables.found import Table, find_tables
 from deepict_dask.kernels.curves import added_matches, precision_recall_curve
 from deepict_dask.kernels.matching import match
 from deepict_dask.particles import Particles
-from deepict_dask.stages.evaluation import POOLED, Evaluation, Scores
+from deepict_dask.scoring.scores import POOLED, Evaluation, Scores
 from deepict_dask.stages.report import Reporter
 from deepict_dask.tomogram import VoxelSize, per_axis
 

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from deepict_dask.config.sweep import CrossValidateSettings, FoldSettings
 from deepict_dask.engine.dispatch import Post
 from deepict_dask.errors import InputError, OutputExistsError, WorkError
+from deepict_dask.learning.crossvalidate import crossvalidate
+from deepict_dask.learning.fold import make_fold, run_fold
+from deepict_dask.learning.split import prepare_tomograms, split_folds
 from deepict_dask.networks.checkpoint import load_checkpoint
-from deepict_dask.stages.crossvalidate import crossvalidate
-from deepict_dask.stages.evaluate import evaluate
-from deepict_dask.stages.folds import make_fold, prepare_tomograms, split_folds
+from deepict_dask.scoring.picks import evaluate
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.train_fold import run_fold
 from tests.conftest import write_mrc
-from tests.stages.cells import training_tree, write_cells
+from tests.learning.cells import training_tree, write_cells
 
 NAMES = "abcd"
 

@@ -1,10 +1,8 @@
-"""Folds from settings: tomograms prepared once for all, split, and what is heard of the folds at work."""
+"""Split: which tomograms each fold of a cross-validation holds out, and their preparation once for all."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,10 @@ import numpy as np
 from deepict_dask.config.sweep import CrossValidateSettings, FoldSettings
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import InputError
-from deepict_dask.stages.fold import PRUNE, Fold, absolute, names_of
-from deepict_dask.stages.judge import check_truth
+from deepict_dask.learning.fold import absolute, digest
+from deepict_dask.learning.training_data import prepare_training_data
+from deepict_dask.scoring.judge import check_truth, names_of
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.training_data import prepare_training_data
 
 
 def split_folds(names: Sequence[str], settings: FoldSettings) -> list[tuple[str, ...]]:
@@ -113,77 +111,3 @@ def check_folds(training: TrainSettings, settings: FoldSettings) -> list[tuple[s
     for name in (n for g in groups for n in g):
         check_truth(by_name[name], training.class_names)
     return groups
-
-
-def make_fold(
-    name: str,
-    folder: Path,
-    training: TrainSettings,
-    held_out: tuple[str, ...],
-    settings: CrossValidateSettings,
-    identity: dict[str, Any],
-    overwrite: bool,
-) -> Fold:
-    """Put a fold together, with all that its result depends on."""
-    own = training.model_dump(
-        mode="json", exclude={"name", "output", "data", "description", "license", "tomograms", "hardware"}
-    )
-    own["precision"], own["tomograms"] = training.hardware.precision, identity
-    pick = settings.pick.model_copy(
-        update={"formats": ["csv", *(f for f in settings.pick.formats if f != "csv")]}
-    )
-    made_by: dict[str, Any] = {"stage": "fold", "training": own, "held_out": list(held_out)}
-    if held_out:
-        kept = {"segment": settings.segment, "pick": pick, "judge": settings.judge}
-        made_by |= {key: section.model_dump(mode="json") for key, section in kept.items()}
-    named = training.model_copy(update={"name": f"{training.name}_{name}".replace("/", "_")})
-    return Fold(name, folder, named, held_out, settings.segment, pick, settings.judge, made_by, overwrite)
-
-
-def begin(fold: Fold) -> Fold:
-    """Clear away what would end a fold at once."""
-    (fold.folder / PRUNE).unlink(missing_ok=True)
-    return fold
-
-
-def listener(
-    reporter: Reporter,
-    advance: Callable[[int], None],
-    then: Callable[[str, int, float], None] = lambda fold, epoch, value: None,
-) -> Callable[[dict[str, Any]], None]:
-    """Pass on what folds tell, and call ``then(fold, epoch, mean validation Dice)`` with each epoch."""
-
-    def heard(message: dict[str, Any]) -> None:
-        kind, fold = message["kind"], message["fold"]
-        if kind == "epoch":
-            advance(1)
-            then(fold, message["epoch"], message["value"])
-        elif kind == "warn":
-            reporter.warn(f"{fold}: {message['text']}")
-        else:
-            reporter.say(f"{fold}: {message['text']}")
-
-    return heard
-
-
-def tell_outcome(
-    name: str, result: dict[str, Any] | None, error: BaseException | None, reporter: Reporter
-) -> None:
-    """Say how a fold ended."""
-    if result is None:
-        reporter.warn(f"{name} failed: {sentence(error)}")
-        return
-    scores = "".join(f", {row['class']} F1 {row['f1']:.3f}" for row in result["pooled"])
-    ended = "was pruned" if result["pruned"] else "is done"
-    reporter.say(f"{name} {ended}: validation Dice {result['validation_dice']:.3f}{scores}")
-
-
-def sentence(error: BaseException | None) -> str:
-    """Say an error in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def digest(content: Any) -> str:
-    """Identify plain values."""
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

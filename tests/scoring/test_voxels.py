@@ -7,9 +7,9 @@ import pytest
 
 from deepict_dask.errors import InputError
 from deepict_dask.io.ome_zarr import create_image, mark_complete, open_image, update_attributes
-from deepict_dask.stages import evaluate_voxels as stage
-from deepict_dask.stages.evaluate_voxels import evaluate_voxels, is_volume_pair
-from deepict_dask.stages.evaluation import write_evaluation
+from deepict_dask.scoring import voxels as stage
+from deepict_dask.scoring.scores import write_evaluation
+from deepict_dask.scoring.voxels import evaluate_voxels, is_volume_pair
 from tests.conftest import write_mrc
 
 SHAPE = (24, 40, 56)

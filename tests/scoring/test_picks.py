@@ -15,8 +15,8 @@ from deepict_dask.errors import InputError, MissingFileError, OutputExistsError
 from deepict_dask.io.tables import write_particles
 from deepict_dask.kernels.matching import match
 from deepict_dask.particles import Particles
-from deepict_dask.stages.evaluate import evaluate
-from deepict_dask.stages.evaluation import check_output, write_evaluation
+from deepict_dask.scoring.picks import evaluate
+from deepict_dask.scoring.scores import check_output, write_evaluation
 from deepict_dask.stages.report import Reporter
 
 EDGE = (13.48, 13.48, 13.48)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.io.learning_curve import plot_learning_curve, write_history
+from deepict_dask.learning.training_data import TrainingData
 from deepict_dask.networks.card import ModelCard
 from deepict_dask.networks.checkpoint import save_checkpoint
 from deepict_dask.networks.training.recipe import Epoch
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.training_data import TrainingData
 
 if TYPE_CHECKING:
     from deepict_dask.networks.training.trainer import Patches

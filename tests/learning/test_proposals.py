@@ -9,7 +9,7 @@ import pytest
 from deepict_dask.config.sweep import PAPER_ORDER, SearchSettings
 from deepict_dask.config.training import EXAMPLE
 from deepict_dask.errors import InputError, OutputExistsError
-from deepict_dask.stages.search import GridSearch, PaperSearch
+from deepict_dask.learning.proposals import GridSearch, PaperSearch
 
 SPACE = {
     "depth": [1, 2, 3],
@@ -81,7 +81,7 @@ def test_the_grid_has_every_combination_once():
 
 def optuna_search(folder, **changes):
     pytest.importorskip("optuna")
-    from deepict_dask.stages.optuna_search import OptunaSearch
+    from deepict_dask.learning.proposals import OptunaSearch
 
     options = {"made_by": {"on": "data"}, "overwrite": False}
     own = {k: changes.pop(k) for k in tuple(options) if k in changes}
@@ -137,7 +137,7 @@ def test_trainings_below_the_median_are_ended_after_the_first_epochs(tmp_path):
 
 
 def test_without_optuna_a_sentence_says_what_to_install(tmp_path, monkeypatch):
-    from deepict_dask.stages import optuna_search as module
+    from deepict_dask.learning import proposals as module
 
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(

@@ -13,9 +13,9 @@ from deepict_dask.config.masks import MaskSettings
 from deepict_dask.errors import InputError, OutputExistsError
 from deepict_dask.io.ome_zarr import open_image
 from deepict_dask.io.source import open_source
+from deepict_dask.learning.masks import masks, read_positions
 from deepict_dask.particles import Particles
 from deepict_dask.simulation import TRUTH_DTYPE
-from deepict_dask.stages.masks import masks, read_positions
 from deepict_dask.stages.report import Reporter
 from tests.conftest import write_mrc
 
@@ -130,7 +130,7 @@ def test_masks_that_were_begun_are_made_anew(source, positions, tmp_path, monkey
         raise OSError("disk full")
 
     with monkeypatch.context() as m, pytest.raises(OSError, match="disk full"):
-        m.setattr("deepict_dask.stages.masks.execute", fail)
+        m.setattr("deepict_dask.learning.masks.execute", fail)
         masks(source, positions, tmp_path, MaskSettings(radius=8))
     assert not open_image(tmp_path / "masks.zarr").is_complete
     assert masks(source, positions, tmp_path, MaskSettings(radius=8)).is_complete

@@ -13,7 +13,7 @@ from deepict_dask.errors import InputError, OutputExistsError
 from deepict_dask.io.tables import read_particles, write_particles
 from deepict_dask.io.tables.found import find_tables
 from deepict_dask.particles import Particles
-from deepict_dask.stages.merge import merge, merge_particles
+from deepict_dask.scoring.merge import merge, merge_particles
 
 EDGE = (10.0, 10.0, 10.0)
 

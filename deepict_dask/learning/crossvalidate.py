@@ -12,19 +12,10 @@ from deepict_dask.config.training import TrainSettings
 from deepict_dask.engine.dispatch import dispatch
 from deepict_dask.errors import InputError
 from deepict_dask.io.comparison import plot_folds, write_table
-from deepict_dask.stages.fold import Fold
-from deepict_dask.stages.folds import (
-    begin,
-    check_folds,
-    listener,
-    make_fold,
-    prepare_tomograms,
-    sentence,
-    tell_outcome,
-)
+from deepict_dask.learning.fold import Fold, begin, listener, make_fold, run_fold, sentence, tell_outcome
+from deepict_dask.learning.split import check_folds, prepare_tomograms
 from deepict_dask.stages.output import write_json
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.train_fold import run_fold
 
 NUMBERS = ("precision", "recall", "f1", "auprc", "best_threshold", "best_f1")
 _SIDE, _TABLE, _SINGLE, _PLOT = "crossvalidation.json", "folds.csv", "tomograms.csv", "crossvalidation.png"

@@ -12,15 +12,15 @@ from deepict_dask.config.masks import MaskSettings
 from deepict_dask.config.training import TomogramSettings, TrainSettings
 from deepict_dask.errors import InputError
 from deepict_dask.io.channels import Channel, Channels
-from deepict_dask.io.inputs import tomogram_name
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.io.source import open_source
 from deepict_dask.io.tables import read_particles
+from deepict_dask.learning.masks import masks
 from deepict_dask.networks.card import Preprocessing
 from deepict_dask.particles import Particles
+from deepict_dask.scoring.judge import names_of
 from deepict_dask.stages.equalize import equalize, open_target
 from deepict_dask.stages.ingest import ingest
-from deepict_dask.stages.masks import masks
 from deepict_dask.stages.region import Nearest
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.rescale import rescale
@@ -86,7 +86,7 @@ def prepare_training_data(
 
     reporter = reporter or Reporter()
     folder = Path(settings.data) if settings.data else Path(settings.output) / "data"
-    names = [t.name or tomogram_name(t.tomogram) for t in settings.tomograms]
+    names = names_of(settings)
     if twice := sorted({n for n in names if names.count(n) > 1}):
         raise InputError(f"two tomograms to train on are called {twice[0]!r}; give each a name of its own")
     common: dict[str, Any] = {"reporter": reporter, "overwrite": overwrite}

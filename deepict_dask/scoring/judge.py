@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deepict_dask.config import IngestSettings
+from deepict_dask.config import IngestSettings, PickSettings, SegmentSettings
+from deepict_dask.config.sweep import JudgeSettings
 from deepict_dask.config.training import TomogramSettings, TrainSettings
 from deepict_dask.errors import InputError
+from deepict_dask.io.inputs import tomogram_name
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.io.tables import read_particles
 from deepict_dask.io.tables.found import find_tables
 from deepict_dask.particles import Particles
+from deepict_dask.scoring.picks import evaluate
+from deepict_dask.scoring.scores import Evaluation, Scores, write_evaluation
+from deepict_dask.scoring.voxels import evaluate_voxels
 from deepict_dask.stages.equalize import equalize, open_target
-from deepict_dask.stages.evaluate import evaluate
-from deepict_dask.stages.evaluate_voxels import evaluate_voxels
-from deepict_dask.stages.evaluation import Evaluation, Scores, write_evaluation
-from deepict_dask.stages.fold import Fold, names_of
 from deepict_dask.stages.ingest import ingest
 from deepict_dask.stages.output import remove
 from deepict_dask.stages.pick import pick
@@ -30,16 +32,31 @@ from deepict_dask.stages.segment import same_voxel_size, segment
 
 
 def judge(
-    fold: Fold, model_path: Path, threads: int | None, reporter: Reporter
+    model_path: Path,
+    training: TrainSettings,
+    held_out: Sequence[str],
+    folder: Path,
+    settings: JudgeSettings,
+    *,
+    segment_settings: SegmentSettings,
+    pick_settings: PickSettings,
+    threads: int | None,
+    reporter: Reporter,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Find the particles of the tomograms that were held out, and compare them with what is true.
+    """Find the particles of tomograms that a network has not seen, and compare them with what is true.
 
     Parameters
     ----------
-    fold : Fold
-        Its folder gets ``held_out/NAME`` (map and picks) and ``evaluation``.
     model_path : Path
         The network.
+    training : TrainSettings
+        Of that network, with all tomograms; ``data`` is the folder in which they lie prepared.
+    held_out : sequence of str
+        Names of the tomograms to judge by.
+    folder : Path
+        Gets ``held_out/NAME`` (map and picks) and ``evaluation``.
+    settings, segment_settings, pick_settings
+        How particles are found and judged.
     threads : int, optional
         Of a forward pass.
     reporter : Reporter
@@ -56,21 +73,23 @@ def judge(
     from deepict_dask.networks.predictor import forget_predictor
     from deepict_dask.stages.segment import model_spec
 
-    settings, classes = fold.training, fold.training.class_names
+    classes = training.class_names
     model = load_model(model_path)
     picks: list[tuple[Particles, Particles]] = []
     maps: list[tuple[Path, TomogramSettings]] = []
-    for t, name in zip(settings.tomograms, names_of(settings), strict=True):
-        if name not in fold.held_out:
+    for t, name in zip(training.tomograms, names_of(training), strict=True):
+        if name not in held_out:
             continue
-        folder = fold.folder / "held_out" / name
-        own, image = _prepared(t, name, settings, reporter)
+        own_folder = folder / "held_out" / name
+        own, image = _prepared(t, name, training, reporter)
         kept = {"source": image.attributes.get("source")}
         if image.voxel_size != own.voxel_size:
             kept |= {"own_voxel_size": list(own.voxel_size or ()), "own_shape": list(own.shape)}
         common: dict[str, Any] = {"reporter": reporter, "overwrite": True}
-        probability = segment(image, model, folder, fold.segment, threads=threads, attributes=kept, **common)
-        for found in pick(probability, folder, fold.pick, **common):
+        probability = segment(
+            image, model, own_folder, segment_settings, threads=threads, attributes=kept, **common
+        )
+        for found in pick(probability, own_folder, pick_settings, **common):
             if found.class_name in t.at_positions(classes):
                 there = replace(
                     read_particles(found.tables[0]),
@@ -82,21 +101,26 @@ def judge(
         if t.masks is not None:
             maps.append((Path(probability.path), t))
     # The next fold on this worker has a network of its own.
-    forget_predictor(model_spec(model, fold.segment, threads))
+    forget_predictor(model_spec(model, segment_settings, threads))
     done: list[Evaluation] = []
     plot = find_spec("matplotlib") is not None
     if picks:
         first, *others = picks
-        done.append(evaluate(*first, pairs=others, tolerance=fold.judge.tolerance, reporter=reporter))
-        write_evaluation(done[-1], fold.folder / "evaluation", plot=plot)
+        done.append(evaluate(*first, pairs=others, tolerance=settings.tolerance, reporter=reporter))
+        write_evaluation(done[-1], folder / "evaluation", plot=plot)
     if maps:
-        done.append(_compare_voxels(maps, classes, fold.pick.threshold, reporter))
-        write_evaluation(done[-1], fold.folder / "evaluation_of_voxels", plot=plot)
-    if not fold.judge.keep_maps:
-        for name in fold.held_out:
-            remove(fold.folder / "held_out" / name / "probability.zarr")
+        done.append(_compare_voxels(maps, classes, pick_settings.threshold, reporter))
+        write_evaluation(done[-1], folder / "evaluation_of_voxels", plot=plot)
+    if not settings.keep_maps:
+        for name in held_out:
+            remove(folder / "held_out" / name / "probability.zarr")
     pooled = [_row(s, e.kind) for e in done for s in e.pooled]
     return pooled, [_row(s, e.kind) for e in done for s in e.tomograms]
+
+
+def names_of(training: TrainSettings) -> list[str]:
+    """Give the names of a training's tomograms, in their order."""
+    return [t.name or tomogram_name(t.tomogram) for t in training.tomograms]
 
 
 def check_truth(t: TomogramSettings, classes: tuple[str, ...]) -> None:

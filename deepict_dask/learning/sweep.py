@@ -13,20 +13,12 @@ from deepict_dask.config.training_file import commented_train_yaml
 from deepict_dask.engine.dispatch import dispatch
 from deepict_dask.errors import InputError
 from deepict_dask.io.comparison import plot_trials, write_table
-from deepict_dask.stages.folds import (
-    check_folds,
-    digest,
-    listener,
-    make_fold,
-    prepare_tomograms,
-    sentence,
-)
-from deepict_dask.stages.optuna_search import OptunaSearch
+from deepict_dask.learning.fold import digest, listener, make_fold, run_fold, sentence
+from deepict_dask.learning.proposals import GridSearch, OptunaSearch, PaperSearch, Search
+from deepict_dask.learning.split import check_folds, prepare_tomograms
+from deepict_dask.learning.trials import Trial, Trials, mean_score
 from deepict_dask.stages.output import write_json
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.search import GridSearch, PaperSearch, Search
-from deepict_dask.stages.train_fold import run_fold
-from deepict_dask.stages.trials import Trial, Trials, mean_score
 
 _SIDE, _TABLE, _PLOT, _BEST = "sweep.json", "trials.csv", "sweep.png", "best.yaml"
 _WORDS = {

@@ -10,12 +10,12 @@ import pytest
 from deepict_dask.config.sweep import SweepSettings
 from deepict_dask.config.training_file import load_train_settings
 from deepict_dask.errors import WorkError
-from deepict_dask.stages import sweep as module
-from deepict_dask.stages.fold import PRUNE, RESULT
+from deepict_dask.learning import sweep as module
+from deepict_dask.learning.fold import PRUNE, RESULT
+from deepict_dask.learning.sweep import sweep
 from deepict_dask.stages.output import write_json
-from deepict_dask.stages.sweep import sweep
-from tests.stages.cells import training_tree, write_cells
-from tests.stages.test_crossvalidate import Listening
+from tests.learning.cells import training_tree, write_cells
+from tests.learning.test_crossvalidate import Listening
 
 SPACE = {"depth": [1, 2], "initial_features": [2, 4], "decoder_dropout": [0.0, 0.1]}
 
@@ -160,7 +160,7 @@ def test_a_training_that_is_told_to_ends_after_its_epoch_and_is_recorded_as_prun
     cells, tmp_path, monkeypatch
 ):
     pytest.importorskip("optuna")
-    from deepict_dask.stages.optuna_search import OptunaSearch
+    from deepict_dask.learning.proposals import OptunaSearch
 
     # What the pruner says is its own matter.
     monkeypatch.setattr(OptunaSearch, "heard", lambda self, proposal, epoch, value: epoch < 2)

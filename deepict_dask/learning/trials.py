@@ -13,11 +13,9 @@ from pydantic import ValidationError
 from deepict_dask.config.sweep import SweepSettings, with_hyperparameters
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import SettingsError
-from deepict_dask.stages.fold import PRUNE, Fold
-from deepict_dask.stages.folds import begin, make_fold, tell_outcome
-from deepict_dask.stages.optuna_search import OptunaSearch
+from deepict_dask.learning.fold import PRUNE, Fold, begin, make_fold, tell_outcome
+from deepict_dask.learning.proposals import OptunaSearch, Proposal, Search
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.search import Proposal, Search
 
 
 @dataclass

@@ -1,0 +1,116 @@
+"""The commands of the job itself: all of it, up to a stage, or picking again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepict_dask.cli.options import OVERWRITE, is_quiet, setting_options
+
+TOMOGRAMS = click.argument("tomograms", nargs=-1, required=True, metavar="TOMOGRAM...")
+OUTPUT = click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Run folder.")
+CONFIG = click.option(
+    "--config", "-c", type=click.Path(path_type=Path), help="Settings in YAML; options win over it."
+)
+
+
+@click.command()
+@TOMOGRAMS
+@OUTPUT
+@CONFIG
+@setting_options("ingest", "equalize", "segment", "pick", "cluster")
+@OVERWRITE
+@click.pass_context
+def run(context: click.Context, /, **options: Any) -> None:
+    """Do it all: tomograms in, particles out.
+
+    TOMOGRAM is a file (MRC, EM, HDF5, also .gz and .bz2), an OME-Zarr group, a folder, a pattern or a
+    .txt list of these. Equalization is skipped unless --target-spectrum is given. What is complete
+    already is not computed again.
+    """
+    _pipeline(context, "pick", **options)
+
+
+@click.command()
+@TOMOGRAMS
+@OUTPUT
+@CONFIG
+@setting_options("ingest", "cluster")
+@OVERWRITE
+@click.pass_context
+def ingest(context: click.Context, /, **options: Any) -> None:
+    """Convert tomograms to chunked OME-Zarr."""
+    _pipeline(context, "ingest", **options)
+
+
+@click.command()
+@TOMOGRAMS
+@OUTPUT
+@CONFIG
+@setting_options("ingest", "equalize", "cluster")
+@OVERWRITE
+@click.pass_context
+def equalize(context: click.Context, /, **options: Any) -> None:
+    """Bring amplitude spectra to that of a target."""
+    _pipeline(context, "equalize", **options)
+
+
+@click.command()
+@TOMOGRAMS
+@OUTPUT
+@CONFIG
+@setting_options("ingest", "equalize", "segment", "cluster")
+@OVERWRITE
+@click.pass_context
+def segment(context: click.Context, /, **options: Any) -> None:
+    """Compute probability maps with a 3D U-Net."""
+    _pipeline(context, "segment", **options)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@CONFIG
+@setting_options("pick", "cluster")
+@OVERWRITE
+@click.pass_context
+def pick(context: click.Context, /, runs: tuple[str, ...], **options: Any) -> None:
+    """Pick again from stored probability maps.
+
+    No inference is needed.
+
+    RUN is a run folder, the folder of a tomogram in one, or a probability.zarr. Tables are written
+    beside the map.
+    """
+    from deepict_dask.cli import work
+
+    work.pick_again(runs, is_quiet(context), **options)
+
+
+@click.command()
+@click.argument("tomogram")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Table to write (.tsv).")
+@click.option(
+    "--convention", type=click.Choice(["physical", "deepict"]), default="physical", show_default=True
+)
+@setting_options("ingest", "cluster")
+@OVERWRITE
+@click.pass_context
+def spectrum(context: click.Context, /, **options: Any) -> None:
+    """Extract the amplitude spectrum of a tomogram.
+
+    It is a target for others, see --target-spectrum.
+    """
+    from deepict_dask.cli import work
+
+    work.spectrum(is_quiet(context), **options)
+
+
+def _pipeline(context: click.Context, until: str, **options: Any) -> None:
+    from deepict_dask.cli import work
+
+    work.pipeline(until, is_quiet(context), **options)
+
+
+COMMANDS = (run, ingest, equalize, segment, pick, spectrum)

@@ -1,0 +1,1 @@
+"""Learning: networks of one's own, from masks and patches to folds and searches."""

@@ -1,0 +1,1 @@
+"""Scoring: picks and maps against what is true, and tables of picks united."""
