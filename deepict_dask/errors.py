@@ -44,5 +44,13 @@ class OutputExistsError(InputError, FileExistsError):
         return str(self.args[0]) if self.args else ""
 
 
+class ClaimedError(InputError):
+    """A folder that another process is writing to."""
+
+
+class DamagedOutputError(InputError):
+    """An output of this program of which something is missing or is not what was written."""
+
+
 class WorkError(DeepictError, RuntimeError):
     """Work that was asked for correctly and failed all the same."""

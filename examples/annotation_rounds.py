@@ -48,12 +48,12 @@ from deepict_dask.config.training import (
     TrainSettings,
 )
 from deepict_dask.io.tables import write_particles
-from deepict_dask.particles import Particles
-from deepict_dask.simulation import SimulatedCell, simulate_cell
-from deepict_dask.scoring.picks import evaluate
-from deepict_dask.scoring.merge import merge
-from deepict_dask.stages.run import prepare, run
 from deepict_dask.learning.train import train
+from deepict_dask.particles import Particles
+from deepict_dask.scoring.merge import merge
+from deepict_dask.scoring.picks import evaluate
+from deepict_dask.simulation import SimulatedCell, simulate_cell
+from deepict_dask.stages.run import prepare, run
 
 CLASS = "ribosome"
 RADIUS_NM = 10.8

@@ -20,11 +20,11 @@ from deepict_dask import __version__
 from deepict_dask.cli.terminal import TerminalReporter
 from deepict_dask.config import load_settings
 from deepict_dask.config.training import TrainSettings
-from deepict_dask.networks.checkpoint import convert_checkpoint
-from deepict_dask.simulation import simulate_cell
-from deepict_dask.scoring.picks import evaluate
-from deepict_dask.stages.run import prepare, run
 from deepict_dask.learning.train import train
+from deepict_dask.networks.checkpoint import convert_checkpoint
+from deepict_dask.scoring.picks import evaluate
+from deepict_dask.simulation import simulate_cell
+from deepict_dask.stages.run import prepare, run
 
 CLASSES = ("ribosome", "fas")
 TARGET_RADIUS = 8.0  # voxels
