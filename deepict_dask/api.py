@@ -45,8 +45,7 @@ def open_tomogram(
         Dims (z, y, x) in the file's dtype, chunked by the shape alone; attribute ``voxel_size`` in A. For an
         OME-Zarr group that this package wrote, a probability map included, its own attributes too.
     """
-    import dask.array as da
-
+    from deepict_dask.engine.stored import open_lazily
     from deepict_dask.geometry import storage_grid
     from deepict_dask.io.ome_zarr import open_image
     from deepict_dask.io.source import open_source
@@ -58,7 +57,7 @@ def open_tomogram(
         if not image.is_foreign:
             chunks = storage_grid(image.shape[-3:]).chunks  # type: ignore[arg-type]
             lead = tuple((1,) * n for n in image.shape[:-3])
-            array = da.from_array(image.array, chunks=(*lead, *chunks), asarray=False)
+            array = open_lazily(image.array, (*lead, *chunks))
             known = {
                 k: v for k, v in image.attributes.items() if k in ("scale", "classes", "model", "source")
             }
@@ -66,7 +65,7 @@ def open_tomogram(
             return found.assign_coords({"class": image.classes}) if lead else found
     source = open_source(url, voxel_size=voxel_size, dataset=dataset)
     chunks = storage_grid(source.shape).chunks
-    array = da.from_array(source, chunks=chunks, asarray=False)
+    array = open_lazily(source, chunks)
     return tomogram(array, source.voxel_size, source.name, source=str(url))
 
 
@@ -171,7 +170,7 @@ def segment(
     import dask.array as da
 
     from deepict_dask.engine.segment import segment as segment_lazily
-    from deepict_dask.engine.segment import segment_grid, standardized
+    from deepict_dask.engine.segment import segment_grid, usable_statistics
     from deepict_dask.networks.blocks import BlockPredictor
     from deepict_dask.networks.predictor import ModelSpec, resolve_runtime
 
@@ -182,12 +181,15 @@ def segment(
     architecture = opened.architecture
     grid, halo = segment_grid(array.shape, tiling, block, architecture.alignment, architecture.halo())
     spec = ModelSpec.of(opened, runtime=resolve_runtime(runtime, device), device=device, tiling=tiling)  # type: ignore[arg-type]
+    statistics = usable_statistics(array)
     probability = segment_lazily(
-        standardized(array),
+        array,
         BlockPredictor(spec, halo, tiling == "deepict"),
         grid,
         halo,
         n_classes=len(opened.classes),
+        mean=statistics.mean,
+        std=statistics.std,
         in_boxes=tiling == "deepict",
     )
     found = _like(tomogram, probability, classes=list(opened.classes), model=opened.card.name)

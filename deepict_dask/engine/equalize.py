@@ -6,11 +6,14 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+from dask.base import is_dask_collection
 from dask.delayed import delayed
 
-from deepict_dask.engine.overlap import Stored, map_overlap
+from deepict_dask.engine.overlap import map_overlap
+from deepict_dask.engine.passes import again
 from deepict_dask.engine.pencils import LARGE, apply_to_pencils, is_large, pencils, shell_sums
 from deepict_dask.engine.spectrum import global_statistics
+from deepict_dask.engine.stored import Stored, readable
 from deepict_dask.geometry import STORAGE_CORE, BlockGrid, Shape, block_grid, storage_grid
 from deepict_dask.kernels.fir import HALO, filter_block, halo_voxels
 from deepict_dask.kernels.gain import deepict_apply, deepict_gain
@@ -52,8 +55,10 @@ def equalize_physical(
 
     Notes
     -----
-    One task per block for a stored array, about 20 bytes per voxel of core and halo.
+    One task per block for a stored array, about 20 bytes per voxel of core and halo. A Dask array is computed once more,
+    after the mean and a Delayed gain.
     """
+    source = readable(source)
     shape: Shape = tuple(source.shape)  # type: ignore[assignment]
     if halo is None or isinstance(halo, int):
         size = gain.voxel_size if isinstance(gain, Gain) else (1.0, 1.0, 1.0)
@@ -65,6 +70,7 @@ def equalize_physical(
     if mean is None:
         mean = global_statistics(source).mean
     kwargs = {"gain": gain, "halo": halo, "mean": mean}
+    source = again(source, delayed(_both)(mean, gain) if is_dask_collection(gain) else mean)
     return map_overlap(filter_block, source, grid, halo, dtype=np.float32, kwargs=kwargs)
 
 
@@ -119,13 +125,14 @@ def equalize_deepict(
     if isinstance(target, Spectrum):
         target.require("deepict", "target spectrum")
     deepict_gain(np.ones(2), np.ones(2), cutoff, smooth)  # refuses bad settings now and not in a task
+    source = readable(source)
     shape: Shape = tuple(source.shape)  # type: ignore[assignment]
     settings = {"target": target.amplitude, "cutoff": cutoff, "smooth": smooth}
     if is_large(shape, large):
         if minimum is None or maximum is None:
-            known = global_statistics(source)
-            minimum, maximum = known.minimum, known.maximum
-        transform = pencils(source, minimum, maximum)
+            statistics = global_statistics(source)
+            minimum, maximum = statistics.minimum, statistics.maximum
+        transform = pencils(again(source, maximum), minimum, maximum)
         gain = delayed(_gain)(shell_sums(transform), **settings)
         return apply_to_pencils(transform, gain)
     common = {
@@ -140,6 +147,10 @@ def equalize_deepict(
     if isinstance(source, da.Array):
         return da.map_blocks(_whole, source.rechunk(shape), **common)
     return da.map_blocks(_read_whole, source=Stored(source), chunks=tuple((n,) for n in shape), **common)
+
+
+def _both(mean: float, gain: Gain) -> None:
+    """Stand for two results that a pass waits for."""
 
 
 def _gain(sums: np.ndarray, target: np.ndarray, cutoff: float | None, smooth: float | None) -> np.ndarray:

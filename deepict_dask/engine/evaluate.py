@@ -10,6 +10,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
+from deepict_dask.engine.gather import boxed
 from deepict_dask.engine.labelling import as_blocks
 from deepict_dask.errors import InputError
 from deepict_dask.kernels.thresholding import score_unit
@@ -88,7 +89,5 @@ def _part(
     block_info: Any = None,
 ) -> np.ndarray:
     z, y, x = (a for a, _ in block_info[0]["array-location"])
-    there = truth != 0 if truth_value is None else truth == truth_value
-    out = np.empty((1, 1, 1), object)
-    out[0, 0, 0] = count_voxels(predicted, there, start=(z, y, x), **options)
-    return out
+    belongs = truth != 0 if truth_value is None else truth == truth_value
+    return boxed(count_voxels(predicted, belongs, start=(z, y, x), **options))

@@ -10,6 +10,7 @@ import dask.array as da
 import numpy as np
 from dask.base import flatten
 
+from deepict_dask.engine.gather import boxed
 from deepict_dask.errors import WorkError
 
 Advance = Callable[[int], None]
@@ -46,9 +47,7 @@ def _reduced(
     function_kwargs: dict[str, Any],
     block_id: tuple[int, ...] = (),
 ) -> np.ndarray:
-    out = np.empty((1,) * block.ndim, object)
-    out.flat[0] = function(block, index=block_id, **function_kwargs)
-    return out
+    return boxed(function(block, index=block_id, **function_kwargs), block.ndim)
 
 
 def execute(parts: da.Array, stores: Sequence[da.Array] = (), advance: Advance = lambda n: None) -> list[Any]:

@@ -48,10 +48,10 @@ def _unboxed(box: np.ndarray) -> Any:
     return box.item()
 
 
-def boxed(value: Any) -> np.ndarray:
-    """Put one object into an array of shape (1, 1, 1), which is a block for dask."""
-    box = np.empty((1, 1, 1), object)
-    box[0, 0, 0] = value
+def boxed(value: Any, ndim: int = 3) -> np.ndarray:
+    """Put one object into an array of one element per axis, which is a block for dask."""
+    box = np.empty((1,) * ndim, object)
+    box.flat[0] = value
     return box
 
 

@@ -6,10 +6,11 @@ Every kernel sees the same thing, however the tomogram is stored: a block of the
 
 ``exchange``
     ``dask.array.map_overlap``: blocks borrow halos from their neighbors. For lazy arrays of any
-    origin. 20 to 30 tasks per block, and a halo slice keeps its whole neighbor in memory.
+    origin. 20 to 30 tasks per block, and a halo slice keeps its whole neighbor in memory: two to three
+    layers of blocks are alive at a time.
 ``read``
     Each task reads core and halo from the store itself: one task per block, memory bounded by
-    the block and not by the tomogram. For stored arrays; what the stages use.
+    the block and not by the tomogram. For stored arrays, and for Dask arrays from `open_lazily`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
+from deepict_dask.engine.stored import Stored, readable
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import BlockGrid, Shape, align_up, reflect_indices
 
@@ -45,8 +47,8 @@ def map_overlap(
         ``core`` or ``(n_channels, *core)``. Pure, and importable on the workers.
     source : dask.array.Array or stored array
         The tomogram, shape (z, y, x). A Dask array goes the ``exchange`` way (rechunked to the
-        grid if need be); anything else that has ``shape``, ``dtype`` and slices (a ``zarr.Array``, a
-        memory map, a ``Source``) the ``read`` way.
+        grid if need be) unless `readable` knows what it was made from; anything else that has ``shape``, ``dtype``
+        and slices (a ``zarr.Array``, a memory map, a ``Source``) the ``read`` way.
     grid : BlockGrid
         Where the cores lie. With a Dask array no core may be thinner than the halo.
     halo : (int, int, int)
@@ -71,6 +73,7 @@ def map_overlap(
         raise InputError(
             f"the block grid is for a tomogram of shape {grid.shape}, not {tuple(source.shape)}; make a new one"
         )
+    source = readable(source)
     chunks: tuple[Any, ...] = grid.chunks if n_channels is None else ((n_channels,), *grid.chunks)
     common = {"grid": grid, "halo": halo, "kernel": kernel, "kernel_kwargs": kwargs or {}}
     meta = np.empty((0,) * len(chunks), dtype)
@@ -99,18 +102,6 @@ def map_overlap(
         meta=meta,
         **common,
     )
-
-
-class Stored:
-    """Keeps Dask from taking a stored array for one of its own and loading it."""
-
-    def __init__(self, array: Any):
-        self.array = array
-
-    def __dask_tokenize__(self) -> Any:
-        from dask.base import normalize_token
-
-        return ("stored", normalize_token(self.array))
 
 
 def _window(grid: BlockGrid, halo: Shape, index: Shape) -> list[np.ndarray]:

@@ -13,7 +13,8 @@ import dask.array as da
 import numpy as np
 from dask.delayed import delayed
 
-from deepict_dask.engine.overlap import Stored
+from deepict_dask.engine.gather import boxed
+from deepict_dask.engine.stored import Stored, readable
 from deepict_dask.geometry import Shape
 from deepict_dask.kernels.fourier import fft_columns, fft_planes
 from deepict_dask.kernels.gain import deepict_multiply
@@ -51,6 +52,7 @@ def pencils(source: Any, minimum: Any, maximum: Any) -> da.Array:
     Each task holds about 128 MB of result and as much again; the transform of the whole tomogram (8
     bytes a voxel) is spread over the workers' memory and disks.
     """
+    source = readable(source)
     z_sizes, y_sizes, n_x = _pieces(tuple(source.shape))
     chunks = (z_sizes, (source.shape[1],), (n_x,))
     common = {"minimum": minimum, "maximum": maximum, "dtype": np.complex64, "meta": _META}
@@ -151,9 +153,7 @@ def _rows(y_sizes: tuple[int, ...], block_id: tuple[int, ...]) -> slice:
 def _column_sums(
     block: np.ndarray, shape: Shape, y_sizes: tuple[int, ...], block_id: tuple[int, ...] = ()
 ) -> np.ndarray:
-    result = np.empty((1, 1, 1), object)
-    result[0, 0, 0] = deepict_shell_sums(block, shape, _rows(y_sizes, block_id))
-    return result
+    return boxed(deepict_shell_sums(block, shape, _rows(y_sizes, block_id)))
 
 
 def _total(parts: list[np.ndarray]) -> np.ndarray:

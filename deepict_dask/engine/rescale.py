@@ -8,7 +8,7 @@ from typing import Any, Literal
 import dask.array as da
 import numpy as np
 
-from deepict_dask.engine.overlap import Stored
+from deepict_dask.engine.stored import Stored, readable
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import BlockGrid, Shape, storage_grid
 from deepict_dask.kernels.resample import Taps, cubic_taps, nearest_taps, resample, rescaled_shape
@@ -58,6 +58,7 @@ def rescale(
     """
     if order not in _TAPS:
         raise InputError(f'order is "{order}", but must be "cubic" or "nearest"; choose one of the two')
+    source = readable(source)
     old, new = per_axis(voxel_size), per_axis(new_voxel_size)
     if not all(np.isfinite(v) and v > 0 for v in old + new):
         raise InputError(f"voxel sizes {old} and {new} must be positive lengths in A; give the true ones")

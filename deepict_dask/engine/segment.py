@@ -7,9 +7,12 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+from dask.delayed import delayed
 
 from deepict_dask.engine.overlap import map_overlap
+from deepict_dask.engine.passes import again
 from deepict_dask.engine.spectrum import global_statistics
+from deepict_dask.engine.stored import readable
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import BlockGrid, Shape, block_grid
 from deepict_dask.kernels.probability import BOX_OVERLAP, BOX_STRIDE, predict_in_boxes, quantize, standardize
@@ -51,8 +54,8 @@ def segment(
     halo: Shape,
     *,
     n_classes: int = 1,
-    mean: float = 0.0,
-    std: float = 1.0,
+    mean: Any = 0.0,
+    std: Any = 1.0,
     in_boxes: bool = False,
     dtype: str = "float32",
 ) -> da.Array:
@@ -69,8 +72,8 @@ def segment(
         From `segment_grid`.
     n_classes : int
         Classes that ``predict`` returns.
-    mean, std : float
-        Of the whole tomogram.
+    mean, std : float or Delayed
+        Of the whole tomogram; see `usable_statistics`.
     in_boxes : bool
         Whether to go box by box, as the original does.
     dtype : {"float32", "float16", "uint8"}
@@ -84,8 +87,9 @@ def segment(
     Notes
     -----
     Memory of a task: the block in its own dtype and in float32, the network's activations (most of it),
-    and the core's probabilities.
+    and the core's probabilities. A Dask array is computed once more if its statistics are lazy, after them.
     """
+    source = again(readable(source), std)
     settings = {
         "predict": predict,
         "mean": mean,
@@ -98,32 +102,30 @@ def segment(
     return map_overlap(_segment_block, source, grid, halo, dtype=dtype, n_channels=channels, kwargs=settings)
 
 
-def standardized(tomogram: da.Array) -> da.Array:
-    """Subtract the mean of a tomogram and divide by its standard deviation, lazily.
+def usable_statistics(source: Any) -> Any:
+    """Compute the mean and standard deviation that `segment` needs, lazily.
 
     Parameters
     ----------
-    tomogram : dask.array.Array, shape (z, y, x)
-        Any real dtype.
+    source : dask.array.Array or stored array
+        The tomogram, shape (z, y, x), any real dtype.
 
     Returns
     -------
-    dask.array.Array of float32
-        The statistics come from blocks that depend on the shape alone: the same for every chunking.
+    dask.delayed.Delayed
+        Of `deepict_dask.kernels.statistics.Statistics`, the same for every chunking; computing it raises InputError
+        for a tomogram that is constant or holds NaN.
     """
-    statistics = global_statistics(tomogram)
-    return tomogram.map_blocks(
-        _standardize_block, statistics, dtype=np.float32, meta=np.empty((0, 0, 0), np.float32)
-    )
+    return delayed(_usable)(global_statistics(source))
 
 
-def _standardize_block(block: np.ndarray, statistics: Statistics) -> np.ndarray:
+def _usable(statistics: Statistics) -> Statistics:
     if statistics.n_nan or not statistics.std > 0:
         raise InputError(
             f"the tomogram has {statistics.n_nan} voxels that are NaN or infinite and a standard deviation of "
             f"{statistics.std:g}; nothing can be segmented in it"
         )
-    return standardize(block, statistics.mean, statistics.std)
+    return statistics
 
 
 def _segment_block(

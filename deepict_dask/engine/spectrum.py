@@ -11,8 +11,10 @@ from dask.delayed import delayed
 
 from deepict_dask.engine.execute import per_block
 from deepict_dask.engine.gather import boxed, gathered_lazily
-from deepict_dask.engine.overlap import Stored, map_overlap
+from deepict_dask.engine.overlap import map_overlap
+from deepict_dask.engine.passes import again
 from deepict_dask.engine.pencils import LARGE, is_large, pencils, shell_sums
+from deepict_dask.engine.stored import Stored, readable
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape, block_grid
 from deepict_dask.kernels.periodogram import WINDOW, WindowGrid, periodogram_sums, physical_spectrum
@@ -61,8 +63,10 @@ def extract_spectrum(
     Notes
     -----
     Independent of chunking and workers to the last bit. ``physical``: one task per 4 x 4 x 4 windows
-    of 64 voxels, about 40 MB each. ``deepict``: 12 bytes a voxel in one task.
+    of 64 voxels, about 40 MB each. ``deepict``: 12 bytes a voxel in one task. A Dask array is computed once for each
+    pass, see `deepict_dask.engine.passes`.
     """
+    source = readable(source)
     shape: Shape = tuple(source.shape)  # type: ignore[assignment]
     size = None if voxel_size is None else per_axis(voxel_size)
     if convention == "deepict":
@@ -74,6 +78,7 @@ def extract_spectrum(
         raise InputError("a physical spectrum needs the tomogram's voxel size in A; give it, or use deepict")
     if mean is None:
         mean = global_statistics(source).mean
+    source = again(source, mean)
     grid = WindowGrid(shape, window)
     groups = [grid.groups(axis) for axis in range(3)]
     settings = {"window": grid.window, "mean": mean, "voxel_size": size}
@@ -114,9 +119,10 @@ def global_statistics(source: Any) -> Any:
 def _deepict_sums(source: Any, shape: Shape, minimum: Any, maximum: Any, large: int) -> Any:
     if is_large(shape, large):
         if minimum is None or maximum is None:
-            known = global_statistics(source)
-            minimum, maximum = known.minimum, known.maximum
-        return delayed(deepict_means)(shell_sums(pencils(source, minimum, maximum)))
+            statistics = global_statistics(source)
+            minimum, maximum = statistics.minimum, statistics.maximum
+        transform = pencils(again(source, maximum), minimum, maximum)
+        return delayed(deepict_means)(shell_sums(transform))
     if isinstance(source, da.Array):
         whole = per_block(_deepict_whole, source.rechunk(shape), minimum=minimum, maximum=maximum)
         return gathered_lazily(whole, _only)
