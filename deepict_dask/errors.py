@@ -54,3 +54,7 @@ class DamagedOutputError(InputError):
 
 class WorkError(DeepictError, RuntimeError):
     """Work that was asked for correctly and failed all the same."""
+
+
+class ClusterError(WorkError):
+    """The scheduler or all workers are gone: nothing that follows can be computed either."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections import deque
@@ -12,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from deepict_dask.engine.execute import active_client
+from deepict_dask.engine.watch import LOOK_SECONDS, check_cluster, cluster_errors, watch_of
 from deepict_dask.errors import WorkError
 
 Work = TypeVar("Work")
@@ -19,8 +21,6 @@ Result = TypeVar("Result")
 
 # A piece of work that took its worker with it so often is given up.
 ATTEMPTS = 3
-# Seconds between looks at which workers there are.
-_LOOK = 2.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ def dispatch(
     at_once : int, optional
         Most pieces under way at a time; as many as there are workers unless given.
 
+    Raises
+    ------
+    ClusterError
+        If the scheduler or all workers are gone for good; a piece's own error goes to ``done``.
+
     Notes
     -----
     Runs on the active distributed client, else here, one after the other. Each worker has one piece at a time, since a
@@ -74,7 +79,8 @@ def dispatch(
     """
     client = active_client()
     if client is not None:
-        _Dispatcher(client, function, take, done, heard, at_once).run()
+        with cluster_errors(client):
+            _Dispatcher(client, function, take, done, heard, at_once).run()
         return
     while (work := take()) is not None:
         result, error = None, None
@@ -110,16 +116,17 @@ class _Dispatcher(Generic[Work, Result]):
         self.client.subscribe_topic(self.topic, lambda event: self.news.put(("message", event[1])))
         try:
             workers: dict[str, Any] = {}
-            looked = -_LOOK
+            looked = -LOOK_SECONDS
             while True:
-                if time.monotonic() - looked >= _LOOK:
+                if time.monotonic() - looked >= LOOK_SECONDS:
+                    check_cluster(self.client)
                     workers = self.client.scheduler_info(n_workers=-1)["workers"]
                     looked = time.monotonic()
                     self._miss(workers)
                 if workers and not self._submit(workers):
                     return
                 try:
-                    kind, content = self.news.get(timeout=_LOOK)
+                    kind, content = self.news.get(timeout=LOOK_SECONDS)
                 except Empty:
                     continue
                 if kind == "message":
@@ -127,8 +134,10 @@ class _Dispatcher(Generic[Work, Result]):
                 else:
                     self._finish(content)
         finally:
-            self.client.cancel([u.future for u in self.under_way.values()])
-            self.client.unsubscribe_topic(self.topic)
+            # Of no use where the scheduler is gone, and then it may not be raised over the error that says so.
+            with contextlib.suppress(Exception):
+                self.client.cancel([u.future for u in self.under_way.values()])
+                self.client.unsubscribe_topic(self.topic)
 
     def _submit(self, workers: dict[str, Any]) -> bool:
         """Give work to workers that have none; say whether anything is under way."""
@@ -159,9 +168,11 @@ class _Dispatcher(Generic[Work, Result]):
         if lost.attempt < ATTEMPTS:
             self.again.append((lost.work, lost.attempt + 1))
             return
+        death = watch_of(self.client).last_death
+        cause = f"the last one {death}" if death else "most likely out of memory"
         error = WorkError(
-            f"the workers that had it died {ATTEMPTS} times, most likely out of memory; use fewer workers, or smaller "
-            "patches or batches"
+            f"the workers that had it died {ATTEMPTS} times ({cause}); use fewer --workers, or smaller patches or "
+            "batches"
         )
         self.done(lost.work, None, error)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import dask
@@ -11,6 +13,7 @@ import numpy as np
 from dask.base import flatten
 
 from deepict_dask.engine.gather import boxed
+from deepict_dask.engine.watch import LOOK_SECONDS, check_cluster, cluster_errors, watch_of
 from deepict_dask.errors import WorkError
 
 Advance = Callable[[int], None]
@@ -74,33 +77,59 @@ def execute(parts: da.Array, stores: Sequence[da.Array] = (), advance: Advance =
     ------
     WorkError
         If workers died under a block too often.
+    ClusterError
+        If the scheduler or all workers are gone for good.
     """
     client = active_client()
     if client is None:
         computed = dask.compute(_counted(parts, advance), *stores, scheduler="threads")[0]
         return list(computed.ravel())
-    from distributed import KilledWorker, as_completed
+    from distributed import KilledWorker
 
+    try:
+        with cluster_errors(client):
+            return _on_cluster(client, parts, stores, advance)
+    except KilledWorker as error:
+        death = watch_of(client).last_death
+        cause = f"the last one {death}" if death else "most likely out of memory"
+        raise WorkError(
+            f"the workers that computed {_block_name(error)} died {error.allowed_failures + 1} times ({cause}); "
+            "use a smaller --block, fewer --workers or a higher --memory-limit"
+        ) from error
+
+
+def _on_cluster(client: Any, parts: da.Array, stores: Sequence[da.Array], advance: Advance) -> list[Any]:
     persisted = dask.persist(parts, *stores, retries=2)
     # One future per block; what a collection's graph holds now are its futures, in no set order.
     graphs = [dict(p.__dask_graph__()) for p in persisted]
-    wanted = [graphs[0][key] for key in flatten(persisted[0].__dask_keys__())]
+    results = [graphs[0][key] for key in flatten(persisted[0].__dask_keys__())]
     everything = [future for graph in graphs for future in graph.values()]
-    blocks = {future.key for future in wanted}
+    blocks = {future.key for future in results}
     try:
-        for future in as_completed(everything):
-            if future.status == "error":
+        for future in _completed(client, everything):
+            if future.status in ("error", "cancelled"):
                 future.result()
             if future.key in blocks:
                 advance(1)
-        return [np.asarray(value, object).ravel()[0] for value in client.gather(wanted)]
-    except KilledWorker as error:
-        raise WorkError(
-            f"the workers that computed {_block_name(error)} died several times, most likely out of memory; "
-            "use a smaller block, fewer workers or a higher memory limit"
-        ) from error
+        return [np.asarray(value, object).ravel()[0] for value in client.gather(results)]
     finally:
-        client.cancel(everything)
+        # Of no use where the scheduler is gone, and then it may not be raised over the error that says so.
+        with contextlib.suppress(Exception):
+            client.cancel(everything)
+
+
+def _completed(client: Any, futures: Sequence[Any]) -> Iterator[Any]:
+    """Give futures as they end; ClusterError if they cannot end any more."""
+    ended: SimpleQueue[Any] = SimpleQueue()
+    for future in futures:
+        future.add_done_callback(ended.put)
+    for _ in futures:
+        while True:
+            try:
+                yield ended.get(timeout=LOOK_SECONDS)
+                break
+            except Empty:
+                check_cluster(client)
 
 
 def smallest_worker_memory() -> int | None:
@@ -123,8 +152,11 @@ def active_client() -> Any:
 
 
 def _block_name(error: Exception) -> str:
-    task = str(getattr(error, "task", error))
-    return f"task {task}"
+    """Name the block of a task that failed by its number in the grid, where its key says it."""
+    key = getattr(error, "task", None)
+    if isinstance(key, tuple) and len(key) > 1 and all(isinstance(n, int) for n in key[1:]):
+        return f"block {key[1:]}"
+    return f"task {key}"
 
 
 def _counted(parts: da.Array, advance: Advance) -> da.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from dask.base import tokenize
@@ -49,9 +49,12 @@ def prewarmed(function: Callable[..., Any], *arguments: Any) -> Iterator[None]:
         yield
         return
     plugin = Prewarm(function, arguments)
-    client.register_plugin(plugin)
+    # Both ask every worker, and fail where one goes away meanwhile; nothing depends on them.
+    with suppress(Exception):
+        client.register_plugin(plugin)
     try:
         yield
     finally:
         # A scheduler that goes on must not call it for workers of other people's work.
-        client.unregister_worker_plugin(plugin.name)
+        with suppress(Exception):
+            client.unregister_worker_plugin(plugin.name)
