@@ -72,7 +72,7 @@ def cluster_errors(client: Any) -> Iterator[None]:
     import asyncio
 
     from distributed.client import ClosedClientError
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
     from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
     try:

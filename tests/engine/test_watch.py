@@ -34,10 +34,13 @@ def never(work, post):
 @pytest.fixture
 def own_client():
     """A client of a scheduler and a worker that are processes of their own."""
-    with running_scheduler() as (scheduler, address), running_worker(address) as worker:
-        with Client(address, timeout="30s", set_as_default=True) as client:
-            client.wait_for_workers(1, timeout=60)
-            yield client, scheduler, worker
+    with (
+        running_scheduler() as (scheduler, address),
+        running_worker(address) as worker,
+        Client(address, timeout="30s", set_as_default=True) as client,
+    ):
+        client.wait_for_workers(1, timeout=60)
+        yield client, scheduler, worker
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
