@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from deepict_dask.errors import FormatError
+from deepict_dask.tomogram import VoxelSize
 
 _ANGSTROM = {
     "angstrom": 1.0,
@@ -33,9 +35,15 @@ class Multiscale:
     paths : tuple of str
         Arrays of the levels, finest first.
     axes : tuple of str
-        Names of the axes, in order.
+        Names of the axes, in order and in lower case; z, y and x are among them.
     voxel_size : (float, float, float) or None
         (z, y, x) of the finest level in A; None where no unit is given.
+    scale : (float, float, float) or None
+        (z, y, x) of the finest level, in whatever unit; None where there is none.
+    units : tuple of str
+        Of z, y, x, as written; empty where there is none.
+    origin : (float, float, float) or None
+        (z, y, x) in A of the center of the first voxel, where it is said.
     name : str
         Empty where there is none.
     version : str
@@ -44,7 +52,10 @@ class Multiscale:
 
     paths: tuple[str, ...]
     axes: tuple[str, ...]
-    voxel_size: tuple[float, float, float] | None
+    voxel_size: VoxelSize | None
+    scale: VoxelSize | None
+    units: tuple[str, str, str]
+    origin: VoxelSize | None
     name: str
     version: str
 
@@ -117,7 +128,7 @@ def read_multiscale(attributes: Mapping[str, Any], place: str) -> Multiscale | N
     Raises
     ------
     FormatError
-        If it is one but its metadata is incomplete, or its last axes are not z, y, x.
+        If it is one but its metadata is incomplete, or its axes are not z, y, x and others.
     """
     inner = attributes.get("ome", attributes)
     if not isinstance(inner, Mapping) or not inner.get("multiscales"):
@@ -126,26 +137,70 @@ def read_multiscale(attributes: Mapping[str, Any], place: str) -> Multiscale | N
         image = inner["multiscales"][0]
         version = str(inner.get("version") or image.get("version") or "")
         axes = image.get("axes") or list("tczyx")  # before 0.3 the axes were understood
-        names = tuple(axis if isinstance(axis, str) else str(axis["name"]) for axis in axes)
+        names = tuple(str(axis if isinstance(axis, str) else axis["name"]).lower() for axis in axes)
         paths = tuple(str(level["path"]) for level in image["datasets"])
-        first = image["datasets"][0].get("coordinateTransformations", [])
-        overall = image.get("coordinateTransformations", [])
-        scales = [t["scale"] for t in [*first, *overall] if t["type"] == "scale"]
+        own = image["datasets"][0].get("coordinateTransformations") or []
+        overall = image.get("coordinateTransformations") or []
+        steps = [(t["type"], t.get(t["type"])) for t in [*own, *overall]]
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise FormatError(f"the OME-Zarr metadata of {place} is incomplete ({error!r})") from error
-    if names[-3:] != ("z", "y", "x"):
+    if not paths:
+        raise FormatError(f"the OME-Zarr metadata of {place} names no dataset")
+    if any(names.count(axis) != 1 for axis in "zyx"):
+        raise FormatError(f"{place} has the axes {', '.join(names)}; a tomogram needs the axes z, y and x")
+    where = [names.index(axis) for axis in "zyx"]
+    units = [axes[i].get("unit") if isinstance(axes[i], Mapping) else None for i in where]
+    scale, shift = _transformed(steps, names, place)
+    in_angstrom = [_ANGSTROM.get(unit) if isinstance(unit, str) else None for unit in units]
+    size = origin = None
+    if scale is not None and None not in in_angstrom:
+        size = _product(scale, in_angstrom)
+        origin = _product(shift, in_angstrom) if any(shift) else None
+    z, y, x = (str(unit or "") for unit in units)
+    return Multiscale(paths, names, size, scale, (z, y, x), origin, str(image.get("name") or ""), version)
+
+
+def contained_images(attributes: Mapping[str, Any]) -> bool:
+    """Tell whether a group only holds images (``bioformats2raw.layout``) and is none itself."""
+    inner = attributes.get("ome", attributes)
+    return isinstance(inner, Mapping) and "bioformats2raw.layout" in {**inner, **attributes}
+
+
+def _transformed(
+    steps: Sequence[tuple[str, Any]], names: tuple[str, ...], place: str
+) -> tuple[VoxelSize | None, VoxelSize]:
+    """Follow scales and translations; gives the scale of z, y, x, and where the first voxel is."""
+    has_scale = False
+    scale, shift = [1.0] * 3, [0.0] * 3
+    for kind, values in steps:
+        if kind == "scale":
+            has_scale, factors = True, _numbers(values, kind, names, place)
+            scale = [a * b for a, b in zip(scale, factors, strict=True)]
+            shift = [a * b for a, b in zip(shift, factors, strict=True)]
+        elif kind == "translation":
+            shift = [a + b for a, b in zip(shift, _numbers(values, kind, names, place), strict=True)]
+    z, y, x = scale
+    return ((z, y, x) if has_scale else None), (shift[0], shift[1], shift[2])
+
+
+def _numbers(values: Any, kind: str, names: tuple[str, ...], place: str) -> list[float]:
+    """Give the (z, y, x) entries of a transformation, which has one per axis, or one per axis of space."""
+    space = [name for name in names if name in "zyx"]
+    try:
+        if isinstance(values, str):
+            raise TypeError
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) not in (len(names), len(space)) or not all(map(math.isfinite, numbers)):
         raise FormatError(
-            f"{place} has the axes {', '.join(names)}; a tomogram's last three axes must be z, y, x"
+            f"the OME-Zarr metadata of {place} gives the {kind} {values!r:.80}, which is not one number for each of "
+            f"the axes {', '.join(names)}; mend it"
         )
-    return Multiscale(paths, names, _voxel_size(axes[-3:], scales), str(image.get("name") or ""), version)
+    of = dict(zip(names if len(numbers) == len(names) else space, numbers, strict=True))
+    return [of[axis] for axis in "zyx"]
 
 
-def _voxel_size(axes: Sequence[Any], scales: Sequence[Sequence[float]]) -> tuple[float, float, float] | None:
-    units = [axis.get("unit") if isinstance(axis, Mapping) else None for axis in axes]
-    if not scales or any(unit not in _ANGSTROM for unit in units):
-        return None
-    size = [_ANGSTROM[str(unit)] for unit in units]
-    for scale in scales:
-        size = [a * float(b) for a, b in zip(size, scale[-3:], strict=True)]
-    z, y, x = size
+def _product(a: Sequence[float], b: Sequence[Any]) -> VoxelSize:
+    z, y, x = (float(p) * float(q) for p, q in zip(a, b, strict=True))
     return z, y, x

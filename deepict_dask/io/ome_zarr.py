@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepict_dask.errors import FormatError, InputError
+from deepict_dask.geometry import Shape
 from deepict_dask.io.ngff import multiscale_attributes, read_multiscale
 from deepict_dask.io.zarr_layout import compressor, inner_chunk, pyramid_levels
 from deepict_dask.io.zarr_store import local_store, make_room, open_array, open_group, to_json
@@ -26,8 +27,6 @@ __all__ = [
     "read_attributes",
     "update_attributes",
 ]
-
-Triple = tuple[int, int, int]
 
 # The key of our own attributes in a group.
 KEY = "deepict_dask"
@@ -100,7 +99,7 @@ def create_image(
     dtype: Any,
     voxel_size: tuple[float, float, float],
     name: str,
-    core: Triple,
+    core: Shape,
     n_levels: int | None = None,
     version: str = "0.5",
     kind: str = "tomogram",
@@ -233,6 +232,10 @@ def open_image(path: str | Path, mode: str = "r") -> Image:
     found = read_multiscale(attributes, str(path))
     if found is None:
         raise FormatError(f"{path} is a Zarr group but not an OME-Zarr image (it has no multiscales)")
+    if found.axes[-3:] != ("z", "y", "x"):
+        raise FormatError(
+            f"{path} has the axes {', '.join(found.axes)}; the last three axes of an image must be z, y, x"
+        )
     first = open_array(path / found.paths[0], "r")
     if first.ndim != len(found.axes):
         raise FormatError(
@@ -286,7 +289,7 @@ def mark_complete(path: str | Path, **attributes: Any) -> None:
     update_attributes(path, **{**attributes, "complete": True})
 
 
-def _spatial_shape(shape: tuple[int, ...], lead: tuple[int, ...]) -> Triple:
+def _spatial_shape(shape: tuple[int, ...], lead: tuple[int, ...]) -> Shape:
     if len(shape) == 4 and shape[:1] == (lead or (1,)):
         shape = shape[1:]
     if len(shape) != 3 or min(shape) < 1:

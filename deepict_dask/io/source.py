@@ -4,47 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from deepict_dask.errors import FormatError, InputError, MissingFileError
-from deepict_dask.io import em, hdf5, mrc
-from deepict_dask.io.compressed import is_compressed, unpack
+from deepict_dask.geometry import Shape
+from deepict_dask.io.formats.packed import PackedVoxels, unpack
+from deepict_dask.io.formats.recognize import open_file
+from deepict_dask.io.formats.volume import Choice, FileAxes, Region, Volume
+from deepict_dask.io.formats.zarr_listing import list_array, stored_checksum
+from deepict_dask.io.formats.zarr_volume import ZarrVoxels, open_zarr
+from deepict_dask.io.identity import SourceIdentity
 from deepict_dask.io.inputs import tomogram_name
-from deepict_dask.io.raw import Region
-from deepict_dask.io.zarr_volume import ZarrVolume, open_zarr
+from deepict_dask.io.location import Location
+from deepict_dask.io.staging import MOST_DECODING, decoding, run_as_task, stage, staged, staging_folder
+from deepict_dask.tomogram import VoxelSize, per_axis
 
-_HEAD = 1024
 _PIECE = 4 << 20
-_OTHERS = {
-    b"II*\0": "a TIFF file",
-    b"MM\0*": "a TIFF file",
-    b"PK\x03\x04": "a ZIP archive",
-    b"\x93NUMPY": "a NumPy array",
-    b"\xfd7zXZ": "an xz archive",
-    b"(\xb5/\xfd": "a Zstandard archive",
-}
-
-
-class Volume(Protocol):
-    """What each format gives: facts, and a way to read a region."""
-
-    @property
-    def format(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, int, int]: ...
-    @property
-    def dtype(self) -> np.dtype: ...
-    @property
-    def voxel_size(self) -> tuple[float, float, float] | None: ...
-    @property
-    def details(self) -> dict[str, Any]: ...
-    @property
-    def warnings(self) -> list[str]: ...
-    def read(self, region: Region) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,28 +39,28 @@ class Source:
     Attributes
     ----------
     path : str
-        What was opened.
+        What was opened, absolute.
     name : str
-        File name without the suffixes of format and compression.
+        As given, else the file name without the suffixes of format and compression.
     volume : Volume
-        Reader of the format; for a compressed file it reads the unpacked copy.
+        What the header says, and the way to the voxels.
+    choice : Choice
+        How it is read where the file leaves a choice.
     voxel_size : (float, float, float) or None
-        (z, y, x) in A: the one given, else the header's, else None.
-    n_bytes : int
-        Size of the file as it is stored (of level 0 for Zarr).
-    modified : int
-        Time of the last change in ns, part of the identity of the content.
-    warnings : list of str
+        (z, y, x) in A: the one given, else the header's if it can be believed, else None.
+    opened : SourceIdentity
+        What it looked like when it was opened.
+    warnings : tuple of str
         Sentences on what was wrong in the header and what was used instead.
     """
 
     path: str
     name: str
     volume: Volume
-    voxel_size: tuple[float, float, float] | None
-    n_bytes: int
-    modified: int = 0
-    warnings: list[str] = field(default_factory=list)
+    choice: Choice
+    voxel_size: VoxelSize | None
+    opened: SourceIdentity
+    warnings: tuple[str, ...] = ()
 
     @property
     def format(self) -> str:
@@ -86,7 +68,7 @@ class Source:
         return self.volume.format
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> Shape:
         """Size in (z, y, x) voxels."""
         return self.volume.shape
 
@@ -101,9 +83,81 @@ class Source:
         return self.volume.details
 
     @property
+    def origin(self) -> VoxelSize | None:
+        """Where the header puts the center of the first voxel, (z, y, x) in A; None where it does not."""
+        return self.volume.origin
+
+    @property
+    def header_range(self) -> tuple[float, float] | None:
+        """Smallest and largest value of a voxel as the header says; None where it does not."""
+        return self.volume.value_range
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file as it is stored (of level 0 for Zarr)."""
+        return self.opened.size
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is packed with gzip or bzip2."""
+        return isinstance(self.volume.voxels, PackedVoxels)
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes that are decoded together, and so in memory at once, however little is read; 0 for plain voxels."""
+        chunk = self.volume.chunk
+        return 0 if chunk is None else int(np.prod(chunk, dtype=object)) * self.dtype.itemsize
+
+    @property
     def ndim(self) -> int:
         """Number of axes, 3."""
         return 3
+
+    def require_voxel_size(self) -> VoxelSize:
+        """Give the voxel size.
+
+        Raises
+        ------
+        InputError
+            If it is unknown, or the header's cannot be believed; says why, and the way out.
+        """
+        if self.voxel_size is None:
+            raise InputError(
+                self.volume.doubt
+                or f"{self.path} does not say its voxel size; give it with --voxel-size (in A)"
+            )
+        return self.voxel_size
+
+    def contradiction(self, minimum: float, maximum: float) -> str | None:
+        """Say whether voxels contradict the minimum and maximum in the header.
+
+        Parameters
+        ----------
+        minimum, maximum : float
+            Of all voxels.
+
+        Returns
+        -------
+        str or None
+            A sentence if voxels lie outside of what the header says by more than a hundredth of its range;
+            a header that allows more than there is contradicts nothing.
+        """
+        if self.header_range is None:
+            return None
+        low, high = self.header_range
+        slack = 0.01 * (high - low)
+        if low - slack <= minimum and maximum <= high + slack:
+            return None
+        sentence = (
+            f"the header of {self.path} says that its voxels lie between {low:g} and {high:g}, but they lie between "
+            f"{minimum:g} and {maximum:g}"
+        )
+        if self.dtype.kind in "iu" and self.dtype.itemsize <= 2:
+            sentence += "; signed integers may have been taken for unsigned ones, or the reverse"
+        return (
+            sentence
+            + ", so its header is out of date (IMOD: alterheader, option mmm) or its voxels are damaged"
+        )
 
     def read(self, region: Region) -> np.ndarray:
         """Read one region; nothing else of the file is touched.
@@ -117,8 +171,79 @@ class Source:
         -------
         numpy.ndarray
             A C-contiguous copy.
+
+        Notes
+        -----
+        A packed file is unpacked by the first read of each process, to a file without a name in the folder for
+        temporary files; stages that read it from many processes use `unpacked`.
         """
         return self.volume.read(region)
+
+    def identity(self) -> SourceIdentity:
+        """Look at the file, or at the listing of a Zarr array, now; no content is read.
+
+        Raises
+        ------
+        MissingFileError
+            If it is not there any more.
+        """
+        return _identity(self.path, self.volume)
+
+    def needs_staging(self, core: Shape) -> bool:
+        """Tell whether reading it core by core would decode its chunks more than eight times over.
+
+        Parameters
+        ----------
+        core : (int, int, int)
+            What one task reads, (z, y, x) voxels.
+        """
+        chunk = self.volume.chunk
+        return chunk is not None and decoding(self.shape, chunk, core) > MOST_DECODING
+
+    @contextmanager
+    def unpacked(self, folder: str | Path | Location) -> Iterator[Source]:
+        """Give a source whose voxels lie plainly in a file, which is removed at the end.
+
+        Parameters
+        ----------
+        folder : path
+            Where every worker can write; the copy lies in a folder in it whose name says that it may be removed.
+
+        Yields
+        ------
+        Source
+            The same tomogram: name, path, voxel size and warnings are kept. This one, if its voxels lie plainly.
+
+        Raises
+        ------
+        FormatError
+            If a packed file is cut off, damaged, or unpacks to more than its header tells.
+        WorkError
+            If the disk has not enough space.
+
+        Notes
+        -----
+        The work is done in one task, on a worker where there are any. It holds 4 MB of a packed file, or one
+        chunk, in memory.
+        """
+        voxels, chunk = self.volume.voxels, self.volume.chunk
+        if not isinstance(voxels, PackedVoxels) and chunk is None:
+            yield self
+            return
+        with staging_folder(Location.of(folder).local_path()) as place:
+            target = place / (Path(self.path).stem[-100:] or "tomogram")
+            if isinstance(voxels, PackedVoxels):
+                run_as_task(unpack, voxels.path, voxels.n_bytes, str(target))
+                volume = voxels.open(target)
+                if volume.chunk is not None:
+                    decoded = target.with_name("decoded")
+                    run_as_task(stage, volume, str(decoded))
+                    volume = replace(volume, voxels=staged(volume, decoded), chunk=None)
+            else:
+                run_as_task(stage, self.volume, str(target))
+                volume = replace(self.volume, voxels=staged(self.volume, target), chunk=None)
+            kept = dict.fromkeys([*self.warnings, *volume.warnings])
+            yield replace(self, volume=volume, warnings=tuple(kept))
 
     def checksum(self) -> str:
         """Hash the file as it is stored, a piece at a time.
@@ -127,10 +252,10 @@ class Source:
         -------
         str
             ``"sha256:<hex>"``. For Zarr: of the metadata and of the names and sizes of the
-            chunks, see ``ZarrVolume.checksum``.
+            chunks, see ``zarr_listing.stored_checksum``.
         """
-        if isinstance(self.volume, ZarrVolume):
-            return self.volume.checksum()
+        if isinstance(self.volume.voxels, ZarrVoxels):
+            return stored_checksum(Path(self.volume.voxels.path), self.volume.voxels.level)
         digest = hashlib.sha256()
         if not os.path.isfile(self.path):
             raise MissingFileError(f"{self.path} is no longer there, so it has no checksum")
@@ -139,42 +264,47 @@ class Source:
                 digest.update(piece)
         return f"sha256:{digest.hexdigest()}"
 
-    def __getitem__(self, key: Any) -> np.ndarray:
-        """Read as numpy slices, with integers, slices and an ellipsis."""
+    def __getitem__(self, key: Any) -> Any:
+        """Read as numpy indexing: integers, slices, an ellipsis, new axes, lists and masks along axes."""
         region, after = _numpy_key(key, self.shape)
-        return np.ascontiguousarray(self.read(region)[after])
+        read = self.read(region)[after]
+        return np.ascontiguousarray(read) if isinstance(read, np.ndarray) and read.ndim else read
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Identify the content for Dask: the same file unchanged gives the same keys."""
-        dataset = self.details.get("dataset")
-        return "deepict_dask.Source", os.path.abspath(self.path), self.n_bytes, self.modified, dataset
+        return "deepict_dask.Source", self.path, self.opened, self.choice
 
 
 def open_source(
-    path: str | Path,
+    path: str | Path | Location,
     *,
-    voxel_size: float | tuple[float, float, float] | None = None,
+    voxel_size: float | VoxelSize | None = None,
     dataset: str | None = None,
-    scratch: str | Path | None = None,
+    channel: int | None = None,
+    axes: FileAxes | None = None,
+    name: str | None = None,
 ) -> Source:
     """Open a tomogram: MRC, REC, MAP, EM, HDF5 (these also in .gz or .bz2), OME-Zarr, Zarr arrays.
 
-    The format is told by the content, not by the file name. Only the header is read, but a
-    compressed file is unpacked here, once, see ``compressed.unpack``.
+    The format is told by the content, not by the file name. Only the header is read, also of packed files.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or Location
         File, or folder of a Zarr group or array.
     voxel_size : float or (float, float, float), optional
         In A, all axes or (z, y, x); overrides the header.
     dataset : str, optional
-        Name of the volume in an HDF5 file that holds several.
-    scratch : str or Path, optional
-        Folder for the unpacked copy of a compressed file; must be seen by all workers.
+        Name of the volume in an HDF5 file that holds several, or of the image in a Zarr group of several.
+    channel : int, optional
+        Which of several channels, from 0.
+    axes : {"xyz", "xzy"}, optional
+        How the axes lie in the file, the fastest first, whatever its header says; xzy is what IMOD's tilt writes.
+    name : str, optional
+        Of the tomogram; by default the file name without suffixes.
 
     Returns
     -------
@@ -190,106 +320,113 @@ def open_source(
     InputError
         If ``voxel_size`` is not positive, or the file holds several volumes.
     """
-    given = None if voxel_size is None else _given_voxel_size(voxel_size)
-    path = Path(path).expanduser()
+    given = None if voxel_size is None else per_axis(voxel_size)
+    choice = Choice(dataset, channel, axes)
+    local = Location.of(path).local_path()
+    is_folder = _check_kind(local)
     try:
-        facts = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingFileError(f"{path} does not exist") from error
-    try:
-        volume: Volume = open_zarr(path) if path.is_dir() else _open_file(path, dataset, scratch)
+        if is_folder:
+            volume, listing = open_zarr(local, choice)
+            volume = volume.with_y_and_z_swapped() if axes == "xzy" else volume
+            opened = SourceIdentity.of_array(listing.folder, listing.n_bytes, listing.digest)
+        else:
+            opened = SourceIdentity.of_file(local)
+            volume = open_file(local, choice)
     except PermissionError as error:
-        raise InputError(f"{path} may not be read by this user; ask its owner to allow it") from error
-    if isinstance(volume, ZarrVolume):
-        n_bytes = volume.n_bytes()
-        modified = os.stat(path / volume.level).st_mtime_ns
-    else:
-        n_bytes, modified = facts.st_size, facts.st_mtime_ns
+        raise InputError(
+            f"{error.filename or local} may not be read by this user; ask its owner to allow it"
+        ) from error
     # What --voxel-size answers need not be said when it is given.
-    warnings = [w for w in volume.warnings if given is None or "--voxel-size" not in w]
+    doubt = (volume.doubt,) if given is None and volume.doubt else ()
     return Source(
-        path=str(path),
-        name=tomogram_name(path),
+        path=str(local),
+        name=name or tomogram_name(local),
         volume=volume,
+        choice=choice,
         voxel_size=given or volume.voxel_size,
-        n_bytes=n_bytes,
-        modified=modified,
-        warnings=warnings,
+        opened=opened,
+        warnings=(*volume.warnings, *doubt),
     )
 
 
-def _open_file(path: Path, dataset: str | None, scratch: str | Path | None) -> Volume:
-    head = _head(path)
-    if is_compressed(head):
-        plain = unpack(path, scratch)
-        try:
-            volume = _open_plain(plain, dataset)
-        except InputError as error:
-            raise type(error)(str(error).replace(str(plain), str(path))) from error
-        # Sentences name the file that the user knows.
-        volume.warnings[:] = [warning.replace(str(plain), str(path)) for warning in volume.warnings]
-        return volume
-    return _open_plain(path, dataset)
+def _check_kind(path: Path) -> bool:
+    """Tell whether it is a folder; refuses what is neither folder nor file."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if os.path.islink(path):
+            raise MissingFileError(
+                f"{path} is a link to {os.readlink(path)}, which does not exist"
+            ) from error
+        raise MissingFileError(f"{path} does not exist") from error
+    except PermissionError as error:
+        raise InputError(f"{path} may not be looked at by this user; ask its owner to allow it") from error
+    except OSError as error:  # a link to itself, a name that is too long, a dead disk
+        raise InputError(f"{path} cannot be opened ({error.strerror}); give another path") from error
+    if stat.S_ISDIR(mode):
+        return True
+    if not stat.S_ISREG(mode):
+        kinds = {
+            stat.S_IFIFO: "a pipe",
+            stat.S_IFSOCK: "a socket",
+            stat.S_IFCHR: "a device",
+            stat.S_IFBLK: "a device",
+        }
+        kind = kinds.get(stat.S_IFMT(mode), "no file")
+        raise FormatError(f"{path} is {kind}, which cannot be read piece by piece; write it to a file first")
+    return False
 
 
-def _open_plain(path: Path, dataset: str | None) -> Volume:
-    head = _head(path)
-    size = os.stat(path).st_size
-    if size == 0:
-        raise FormatError(f"{path} is empty")
-    if head.startswith(hdf5.MAGIC):
-        return hdf5.open_hdf5(path, dataset)
-    other = next((kind for magic, kind in _OTHERS.items() if head.startswith(magic)), None)
-    if other:
-        raise FormatError(f"{path} is {other}; convert it to MRC, EM, HDF5 or OME-Zarr")
-    # EM has no magic number but a size that must fit; MRC since 2000 says MAP.
-    if head[208:211] != b"MAP" and em.looks_like_em(head, size):
-        return em.open_em(path)
-    if mrc.looks_like_mrc(head):
-        return mrc.open_mrc(path)
-    suffix = path.suffix.lower()
-    if suffix == ".em":
-        return em.open_em(path)
-    if suffix in (".mrc", ".rec", ".map"):
-        return mrc.open_mrc(path)
-    raise FormatError(f"{path} is not a tomogram that can be read; give MRC, EM, HDF5 or OME-Zarr")
+def _identity(path: str, volume: Volume) -> SourceIdentity:
+    voxels = volume.voxels
+    if not isinstance(voxels, ZarrVoxels):
+        return SourceIdentity.of_file(path)
+    listing = list_array(Path(voxels.path), voxels.level)
+    return SourceIdentity.of_array(listing.folder, listing.n_bytes, listing.digest)
 
 
-def _head(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(_HEAD)
-
-
-def _given_voxel_size(value: float | tuple[float, float, float]) -> tuple[float, float, float]:
-    sizes = (
-        np.broadcast_to(np.asarray(value, dtype=np.float64), 3) if np.size(value) in (1, 3) else np.zeros(1)
-    )
-    if not (np.isfinite(sizes) & (sizes > 0)).all():
-        raise InputError(f"voxel size {value} is not one positive number of A, or three for z, y and x")
-    z, y, x = (float(size) for size in sizes)
-    return z, y, x
-
-
-def _numpy_key(key: Any, shape: tuple[int, int, int]) -> tuple[Region, tuple[Any, ...]]:
+def _numpy_key(key: Any, shape: Shape) -> tuple[Region, tuple[Any, ...]]:
     """Split a numpy key into a region to read and what to do with it in memory."""
     keys = list(key) if isinstance(key, tuple) else [key]
-    if Ellipsis in keys:
-        i = keys.index(Ellipsis)
-        keys[i : i + 1] = [slice(None)] * (3 - len(keys) + 1)
-    if len(keys) > 3:
-        raise IndexError(f"{len(keys)} indices for the 3 axes of a tomogram")
-    keys += [slice(None)] * (3 - len(keys))
+    n_axes = sum(item is not None and item is not Ellipsis for item in keys)
+    if n_axes > 3:
+        raise IndexError(f"{n_axes} indices for the 3 axes of a tomogram")
+    ellipses = [i for i, item in enumerate(keys) if item is Ellipsis]
+    if len(ellipses) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    at = ellipses[0] if ellipses else len(keys)
+    keys[at : at + 1] = [slice(None)] * (3 - n_axes)
     region: list[slice] = []
-    after: list[slice | int] = []
-    for item, n in zip(keys, shape, strict=True):
-        if isinstance(item, slice):
-            wanted = range(n)[item]
-            low, high = (min(wanted), max(wanted) + 1) if wanted else (0, 0)
-            region.append(slice(low, high))
-            after.append(slice(None, None, wanted.step))
-        else:
-            i = range(n)[item]
-            region.append(slice(i, i + 1))
-            after.append(0)
+    after: list[Any] = []
+    for item in keys:
+        if item is None:
+            after.append(None)
+            continue
+        part, inner = _axis_key(item, shape[len(region)])
+        region.append(part)
+        after.append(inner)
     z, y, x = region
     return (z, y, x), tuple(after)
+
+
+def _axis_key(item: Any, n: int) -> tuple[slice, Any]:
+    """Give the range of an axis to read, and the index into it."""
+    if isinstance(item, slice):
+        indices = range(n)[item]
+        low, high = (min(indices), max(indices) + 1) if indices else (0, 0)
+        return slice(low, high), slice(None, None, indices.step)
+    chosen = np.asarray(item)
+    if chosen.ndim == 0 and chosen.dtype.kind in "iu":
+        i = range(n)[int(chosen)]
+        return slice(i, i + 1), 0
+    if chosen.dtype.kind == "b" and chosen.shape == (n,):
+        chosen = np.flatnonzero(chosen)
+    if chosen.size == 0:
+        return slice(0, 0), chosen.astype(np.intp)
+    if chosen.dtype.kind not in "iu":
+        raise IndexError(
+            f"an axis of a tomogram is indexed by integers, slices, or a mask of its {n} voxels, not {item!r:.80}"
+        )
+    places = np.asarray([range(n)[int(i)] for i in chosen.ravel()]).reshape(chosen.shape)
+    low = int(places.min())
+    return slice(low, int(places.max()) + 1), places - low

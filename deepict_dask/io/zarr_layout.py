@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepict_dask.geometry import divisor_chunk
-
-Triple = tuple[int, int, int]
+from deepict_dask.geometry import Shape, divisor_chunk
 
 _SMALLEST_LEVEL = 64
 _LARGEST_CHUNK = 64
 
 
-def pyramid_levels(shape: Triple, core: Triple) -> int:
+def pyramid_levels(shape: Shape, core: Shape) -> int:
     """Count the levels of a pyramid that writing tasks can fill without meeting each other.
 
     Parameters

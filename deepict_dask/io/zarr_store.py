@@ -13,6 +13,20 @@ import numpy as np
 
 from deepict_dask.errors import FormatError, MissingFileError, OutputExistsError
 
+# What zarr raises for metadata that it does not understand.
+_DAMAGE = (
+    FileNotFoundError,
+    NotADirectoryError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    RuntimeError,  # NotImplementedError and RecursionError among them
+    ImportError,
+    OverflowError,
+)
+
 
 def local_store(path: Path, *, read_only: bool = False) -> Any:
     """Make the store of a folder: zarr's own, whose writes are atomic and fast, never fsspec's."""
@@ -29,8 +43,10 @@ def open_group(path: Path, mode: Literal["r", "r+"]) -> Any:
         raise MissingFileError(f"{path} does not exist")
     try:
         return zarr.open_group(local_store(path, read_only=mode == "r"), mode=mode)
-    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{path} is not a Zarr group, or its metadata is damaged ({error})") from error
+    except _DAMAGE as error:
+        raise FormatError(
+            f"{path} is not a Zarr group, or its metadata is damaged ({error!s:.200})"
+        ) from error
 
 
 def open_array(path: Path, mode: str) -> Any:
@@ -39,8 +55,10 @@ def open_array(path: Path, mode: str) -> Any:
 
     try:
         return zarr.open_array(local_store(path, read_only=mode == "r"), mode=mode)
-    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{path} is not a Zarr array, or its metadata is damaged ({error})") from error
+    except _DAMAGE as error:
+        raise FormatError(
+            f"{path} is not a Zarr array, or its metadata is damaged ({error!s:.200})"
+        ) from error
 
 
 def make_room(path: Path, overwrite: bool) -> None:

@@ -14,10 +14,10 @@ from deepict_dask.engine.evaluate import add_counts, voxel_count_parts
 from deepict_dask.engine.execute import execute
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import block_grid
+from deepict_dask.io.formats.zarr_volume import is_zarr
 from deepict_dask.io.inputs import tomogram_name
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.io.source import open_source
-from deepict_dask.io.zarr_volume import is_zarr
 from deepict_dask.kernels.curves import Curve, precision_recall_curve
 from deepict_dask.kernels.voxel_counts import VoxelCounts
 from deepict_dask.scoring.scores import POOLED, Evaluation, Scores
