@@ -26,7 +26,11 @@ __all__ = ["equalize", "extract_spectrum", "label", "load_model", "open_tomogram
 
 
 def open_tomogram(
-    url: str | Path, voxel_size: float | VoxelSize | None = None, dataset: str | None = None
+    url: str | Path,
+    voxel_size: float | VoxelSize | None = None,
+    dataset: str | None = None,
+    channel: int | None = None,
+    axes: Literal["xyz", "xzy"] | None = None,
 ) -> xarray.DataArray:
     """Open a tomogram lazily.
 
@@ -37,33 +41,38 @@ def open_tomogram(
     voxel_size : float or (float, float, float), optional
         In A; overrides what the file says.
     dataset : str, optional
-        Dataset inside an HDF5 file.
+        Dataset inside an HDF5 file, or image inside a Zarr group of several.
+    channel : int, optional
+        Which of several channels, from 0.
+    axes : {"xyz", "xzy"}, optional
+        How the axes lie in the file, the fastest first, whatever its header says; xzy is what IMOD's tilt writes.
 
     Returns
     -------
     xarray.DataArray
         Dims (z, y, x) in the file's dtype, chunked by the shape alone; attribute ``voxel_size`` in A. For an
-        OME-Zarr group that this package wrote, a probability map included, its own attributes too.
+        OME-Zarr group that this package wrote, a probability map included, its own attributes too. What is
+        doubtful in a header is said in Python warnings.
     """
+    import warnings
+
     from deepict_dask.engine.stored import open_lazily
     from deepict_dask.geometry import storage_grid
-    from deepict_dask.io.ome_zarr import open_image
+    from deepict_dask.io.ome_zarr import open_own_image
     from deepict_dask.io.source import open_source
 
-    if (Path(url) / "zarr.json").exists() or (Path(url) / ".zattrs").exists():
-        image = open_image(url)
+    if (image := open_own_image(url)) is not None:
         if not image.is_complete:
             raise InputError(f"{url} was never finished; run the stage that writes it again")
-        if not image.is_foreign:
-            chunks = storage_grid(image.shape[-3:]).chunks  # type: ignore[arg-type]
-            lead = tuple((1,) * n for n in image.shape[:-3])
-            array = open_lazily(image.array, (*lead, *chunks))
-            known = {
-                k: v for k, v in image.attributes.items() if k in ("scale", "classes", "model", "source")
-            }
-            found = tomogram(array, voxel_size or image.voxel_size, image.name, **known)
-            return found.assign_coords({"class": image.classes}) if lead else found
-    source = open_source(url, voxel_size=voxel_size, dataset=dataset)
+        chunks = storage_grid(image.shape[-3:]).chunks  # type: ignore[arg-type]
+        lead = tuple((1,) * n for n in image.shape[:-3])
+        array = open_lazily(image.array, (*lead, *chunks))
+        known = {k: v for k, v in image.attributes.items() if k in ("scale", "classes", "model", "source")}
+        found = tomogram(array, voxel_size or image.voxel_size, image.name, **known)
+        return found.assign_coords({"class": image.classes}) if lead else found
+    source = open_source(url, voxel_size=voxel_size, dataset=dataset, channel=channel, axes=axes)
+    for sentence in source.warnings:
+        warnings.warn(sentence, stacklevel=2)
     chunks = storage_grid(source.shape).chunks
     array = open_lazily(source, chunks)
     return tomogram(array, source.voxel_size, source.name, source=str(url))

@@ -170,3 +170,17 @@ def test_importing_the_package_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_is_doubtful_in_a_header_is_a_python_warning(tmp_path):
+    import mrcfile
+
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(np.zeros((4, 9, 8), "f4"))
+        file.set_volume()
+        file.voxel_size = 1.0
+    with pytest.warns(UserWarning, match="exactly 1 A") as caught:
+        opened = dd.open_tomogram(tmp_path / "a.mrc")
+    assert "voxel_size" not in opened.attrs and caught[0].filename == __file__
+    turned = dd.open_tomogram(tmp_path / "a.mrc", voxel_size=10, axes="xzy")
+    assert turned.shape == (9, 4, 8)

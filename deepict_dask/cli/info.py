@@ -19,6 +19,8 @@ def describe(path: Path) -> str:
     InputError
         If it is not there or none of these.
     """
+    from deepict_dask.io.formats.zarr_listing import is_zarr
+
     if not path.exists():
         raise MissingFileError(f"{path} does not exist")
     suffix = path.suffix.lower()
@@ -28,7 +30,7 @@ def describe(path: Path) -> str:
         facts = _spectrum(path)
     elif suffix in TABLES:
         facts = _table(path)
-    elif path.is_dir() and not any((path / n).exists() for n in ("zarr.json", ".zgroup", ".zarray")):
+    elif path.is_dir() and not is_zarr(path):
         facts = _run_folder(path)
     else:
         facts = _tomogram(path)
@@ -130,15 +132,9 @@ def _tomogram(path: Path) -> dict[str, Any]:
 
 def _own_image(path: Path) -> dict[str, Any] | None:
     """Describe what a stage wrote; None for anything else."""
-    from deepict_dask.io.ome_zarr import open_image
+    from deepict_dask.io.ome_zarr import open_own_image
 
-    if not path.is_dir():
-        return None
-    try:
-        image = open_image(path)
-    except InputError:
-        return None
-    if image.is_foreign:
+    if (image := open_own_image(path)) is None:
         return None
     attributes = image.attributes
     kinds = {"probability": "probability map of", "labels": "label image of"}

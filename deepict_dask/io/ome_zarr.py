@@ -23,6 +23,7 @@ __all__ = [
     "create_image",
     "mark_complete",
     "open_image",
+    "open_own_image",
     "pyramid_levels",
     "read_attributes",
     "update_attributes",
@@ -253,6 +254,22 @@ def open_image(path: str | Path, mode: str = "r") -> Image:
         is_foreign=KEY not in attributes,
         mode=mode,
     )
+
+
+def open_own_image(path: str | Path) -> Image | None:
+    """Open an image that this package wrote, finished or not; None for anything else.
+
+    Raises
+    ------
+    FormatError
+        If it is ours and damaged.
+    """
+    path = Path(path)
+    try:
+        is_own = path.is_dir() and bool(read_attributes(path))
+    except (InputError, OSError):
+        return None
+    return open_image(path) if is_own else None
 
 
 def read_attributes(path: str | Path) -> dict[str, Any]:

@@ -60,14 +60,13 @@ def ingest(
             return own
     for sentence in source.warnings:
         reporter.warn(sentence)
-    if source.voxel_size is None:
-        raise InputError(f"{path} does not say its voxel size; give it with --voxel-size (in A)")
+    voxel_size = source.require_voxel_size()
     target = output / "tomogram.zarr"
     identity = {"name": Path(path).name, "bytes": source.n_bytes, "checksum": source.checksum()}
     made_by = {
         "stage": "ingest",
         "source": identity,
-        "voxel_size": source.voxel_size,
+        "voxel_size": voxel_size,
         "zarr_version": settings.zarr_version,
     }
     if settings.dataset:
@@ -80,7 +79,7 @@ def ingest(
         target,
         voxels,
         name=source.name,
-        voxel_size=source.voxel_size,
+        voxel_size=voxel_size,
         version=settings.zarr_version,
         made_by=made_by,
         stage="ingest",

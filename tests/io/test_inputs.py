@@ -6,7 +6,8 @@ import pytest
 import zarr
 
 from deepict_dask.errors import InputError, MissingFileError
-from deepict_dask.io.inputs import find_tomograms, tomogram_name
+from deepict_dask.io.inputs import find_inputs, find_tomograms, tomogram_name
+from deepict_dask.io.ome_zarr import create_image
 
 
 @pytest.fixture
@@ -97,9 +98,78 @@ def test_two_tomograms_of_one_name_are_an_error_that_names_both(folder: Path) ->
         ("TS_1_13.48Apx.map", "TS_1_13.48Apx"),
         ("TS_1.ome.zarr", "TS_1"),
         ("TS_1.zarr/", "TS_1"),
+        ("TS_1.st", "TS_1"),
+        ("TS_1_a.ali", "TS_1_a"),
+        ("TS_1.mrcs", "TS_1"),
         ("TS.1", "TS.1"),
         (".mrc", ".mrc"),
     ],
 )
 def test_names_lose_the_suffixes_of_formats_only(path: str, name: str) -> None:
     assert tomogram_name(path) == name
+
+
+def test_a_link_to_itself_or_to_nothing_is_that_inputs_own_failure(folder: Path) -> None:
+    (folder / "loop.mrc").symlink_to(folder / "loop.mrc")
+    (folder / "lost.mrc").symlink_to(folder / "gone")
+    assert find_tomograms([str(folder / "loop.mrc")]) == named(folder, "loop.mrc")
+    assert {Path(p).name for p in find_tomograms([str(folder)])} >= {"loop.mrc", "lost.mrc", "a.mrc"}
+
+
+def test_a_list_may_have_a_byte_order_mark_crlf_blanks_and_hashes_in_names(folder: Path) -> None:
+    (folder / "T#1.mrc").touch()
+    (folder / "my tomo.mrc").touch()
+    (folder / "list.txt").write_bytes("\ufeffa.mrc\r\nT#1.mrc\r\nmy tomo.mrc  # two words\r\n".encode())
+    assert find_tomograms([str(folder / "list.txt")]) == named(folder, "a.mrc", "T#1.mrc", "my tomo.mrc")
+    (folder / "list.txt").write_bytes("a.mrc".encode("utf-16"))
+    with pytest.raises(InputError, match="not a list of paths in plain text"):
+        find_tomograms([str(folder / "list.txt")])
+
+
+def series(folder: Path, *names: str) -> list[str]:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return [str(folder / name) for name in names]
+
+
+def test_tomograms_of_one_name_are_called_as_their_folders_side_by_side(tmp_path: Path) -> None:
+    paths = series(tmp_path, "TS_01/tomogram.mrc", "TS_02/tomogram.mrc.gz", "TS_03/tomogram.rec")
+    assert [i.name for i in find_inputs(paths)] == ["TS_01", "TS_02", "TS_03"]
+    assert [i.name for i in find_inputs(paths[:1])] == ["tomogram"]
+    assert [i.name for i in find_inputs(paths[:1], name="{parent}")] == ["TS_01"]
+    halves = series(tmp_path, "rec/TS_01.mrc", "rec/even/TS_01.mrc")
+    with pytest.raises(InputError, match=r"would both be called TS_01; name them otherwise"):
+        find_inputs(halves)
+    assert [i.name for i in find_inputs(halves, name="{parent}_{name}")] == ["rec_TS_01", "even_TS_01"]
+    with pytest.raises(InputError, match="would both be called same"):
+        find_inputs(halves, name="same")
+    with pytest.raises(InputError, match="would both be called"):
+        find_inputs(series(tmp_path, "x/A.mrc", "y/a.mrc", "z/B.mrc"))  # one name on some disks
+
+
+@pytest.mark.parametrize("name", ["...mrc", "a\nb.mrc", " .mrc", "b\udcff.mrc"])
+def test_a_file_name_that_cannot_be_a_name_is_refused_with_a_way_out(tmp_path: Path, name: str) -> None:
+    (path,) = series(tmp_path, name)
+    with pytest.raises(InputError, match="give it another name"):
+        find_inputs([path])
+    assert find_inputs([path], name="TS_01")[0].name == "TS_01"
+    with pytest.raises(InputError, match="never a path"):
+        find_inputs([path], name="../TS_01")
+
+
+def test_folders_are_searched_to_their_depth_when_asked(folder: Path) -> None:
+    series(folder, "deeper/still/x.mrc", "deeper/.hidden/y.mrc")
+    create_image(
+        folder / "run/TS/tomogram.zarr",
+        shape=(4, 4, 4),
+        dtype="f4",
+        voxel_size=(9.0, 9.0, 9.0),
+        name="TS",
+        core=(4, 4, 4),
+    )
+    (folder / "deeper/link").symlink_to(folder)
+    every = [Path(i.path).name for i in find_inputs([str(folder)], recursive=True)]
+    assert every == ["a.mrc", "b.mrc.gz", "c.REC", "d.em", "inner.mrc", "x.mrc", "e.ome.zarr"]
+    with pytest.raises(InputError, match="--recursive"):
+        find_inputs([str(folder / "run")])

@@ -3,6 +3,8 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
+import json
+import os
 import pickle
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepict_dask.errors import FormatError, InputError, MissingFileError
+from deepict_dask.io.identity import SourceIdentity
 from deepict_dask.io.ome_zarr import create_image, mark_complete
 from deepict_dask.io.source import Source, open_source
 
@@ -134,6 +137,31 @@ def test_slicing_is_numpys(
     source = open_source(write_mrc(tmp_path_factory.mktemp("slices") / "a.mrc"))
     chosen = (*key[:n], ...) if ellipsis else key[:n]
     np.testing.assert_array_equal(source[chosen], VALUES[chosen])
+
+
+def test_indexing_is_numpys_for_scalars_lists_masks_and_new_axes(tmp_path: Path) -> None:
+    source = open_source(write_mrc(tmp_path / "a.mrc"))
+    scalar = source[3, 5, -1]
+    assert isinstance(scalar, np.float32) and scalar == VALUES[3, 5, -1]
+    mask = np.array([True, False, False, True, True])
+    for key in (
+        [4, 0, 0],
+        mask,
+        np.int8(-2),
+        (slice(None), [1, 3]),
+        (None, 2, ..., None),
+        (0, ..., [5, 2]),
+        [],
+    ):
+        found, right = source[key], VALUES[key]
+        np.testing.assert_array_equal(found, right)
+        assert np.shape(found) == right.shape
+    np.testing.assert_array_equal(
+        da.from_array(source, chunks=3)[[4, 1], 2:, -1].compute(), VALUES[[4, 1], 2:, -1]
+    )
+    for wrong in (1.5, "a", [True, False], [9], (..., ...)):
+        with pytest.raises(IndexError):
+            source[wrong]
 
 
 def test_too_many_indices_and_indices_outside_are_index_errors(tmp_path: Path) -> None:
@@ -324,3 +352,115 @@ def test_the_real_cell_is_read_from_gzip(shared: Path, tmp_path: Path) -> None:
     assert source.voxel_size == pytest.approx((31.36,) * 3, rel=1e-3)
     with mrcfile.open(path) as file:
         np.testing.assert_array_equal(source[60:64], file.data[60:64])
+
+
+def test_what_is_no_file_is_a_sentence_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mrc")
+    with pytest.raises(FormatError, match=r"pipe\.mrc is a pipe"):
+        open_source(tmp_path / "pipe.mrc")
+    with pytest.raises(FormatError, match="is a device"):
+        open_source("/dev/null")
+    (tmp_path / "loop.mrc").symlink_to(tmp_path / "loop.mrc")
+    with pytest.raises(InputError, match=r"loop\.mrc cannot be opened"):
+        open_source(tmp_path / "loop.mrc")
+    (tmp_path / "lost.mrc").symlink_to(tmp_path / "gone")
+    with pytest.raises(MissingFileError, match=r"lost\.mrc is a link to .*gone, which does not exist"):
+        open_source(tmp_path / "lost.mrc")
+    with pytest.raises(InputError, match="cannot be opened"):
+        open_source(tmp_path / ("x" * 300 + ".mrc"))
+    with pytest.raises(InputError, match="reads and writes files only"):
+        open_source("s3://bucket/a.mrc")
+
+
+def test_a_path_means_the_same_in_every_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_mrc(tmp_path / "a.mrc")
+    monkeypatch.chdir(tmp_path)
+    source = open_source("a.mrc")
+    monkeypatch.chdir("/")
+    np.testing.assert_array_equal(source[2], VALUES[2])
+
+
+def test_identity_is_that_of_the_file_and_comes_back_from_json(tmp_path: Path) -> None:
+    path = write_mrc(tmp_path / "a.mrc")
+    source = open_source(path)
+    assert (
+        source.identity()
+        == source.opened
+        == SourceIdentity.of_json(json.loads(json.dumps(source.opened.to_json())))
+    )
+    copy = tmp_path / "b.mrc"
+    copy.write_bytes(path.read_bytes())
+    os.utime(copy, ns=(source.opened.mtime_ns,) * 2)
+    copy.replace(path)  # the same content and time, but another file
+    assert source.identity() != source.opened
+    path.unlink()
+    with pytest.raises(MissingFileError):
+        source.identity()
+    assert SourceIdentity.of_json({"size": 1}) is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "voxels", "said"),
+    [
+        (-1.0, 1.0, (-0.5, 0.5), False),  # a cut-out is within
+        (-1.0, 1.0, (-1.015, 1.015), False),  # rounding
+        (-1.0, 1.0, (-3.0, 1.0), True),
+        (0.0, 242.0, (-128.0, 114.0), True),
+    ],
+)
+def test_voxels_that_contradict_the_header_are_said(
+    tmp_path: Path, low: float, high: float, voxels: tuple[float, float], said: bool
+) -> None:
+    path = write_mrc(tmp_path / "a.mrc")
+    with open(path, "r+b") as file:
+        file.seek(76)
+        file.write(np.array([low, high], "<f4").tobytes())
+    source = open_source(path)
+    assert source.header_range == (low, high)
+    sentence = source.contradiction(*voxels)
+    assert (sentence is not None) == said
+    assert sentence is None or f"between {low:g} and {high:g}" in sentence
+
+
+@pytest.mark.parametrize("kind", ["zarr", "h5"])
+def test_chunks_that_are_too_large_are_decoded_once_into_a_plain_file(tmp_path: Path, kind: str) -> None:
+    values = np.random.default_rng(0).normal(size=(24, 60, 70)).astype(">f4")
+    path = tmp_path / f"a.{kind}"
+    if kind == "zarr":
+        zarr.create_array(path, data=values, chunks=values.shape)
+    else:
+        with h5py.File(path, "w") as file:
+            file.create_dataset("data", data=values, chunks=(1, 60, 70), compression="gzip")
+    source = open_source(path, axes="xzy")
+    assert source.needs_staging((20, 8, 20)) and not source.needs_staging(source.shape)
+    assert source.chunk_bytes == values.nbytes // (1 if kind == "zarr" else 24)
+    with source.unpacked(tmp_path / "run") as lying:
+        np.testing.assert_array_equal(lying.read(ALL), values.transpose(1, 0, 2))
+        assert (lying.shape, lying.dtype, lying.name) == (source.shape, source.dtype, "a")
+        assert not lying.needs_staging((1, 1, 1))
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(lying))[3], values[:, 3])
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_plain_voxels_need_no_copy(tmp_path: Path) -> None:
+    source = open_source(write_mrc(tmp_path / "a.mrc"))
+    assert not source.needs_staging((1, 1, 1))
+    with source.unpacked(tmp_path / "run") as same:
+        assert same is source
+    assert not (tmp_path / "run").exists()
+
+
+def test_unpacking_is_the_work_of_a_worker(tmp_path: Path) -> None:
+    from distributed import Client, LocalCluster
+
+    path = write_any("mrc.gz", tmp_path)
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        with open_source(path).unpacked(tmp_path / "run") as lying:
+            done = client.run(lambda dask_worker: dask_worker.state.executed_count)
+            np.testing.assert_array_equal(lying.read(ALL), VALUES)
+        assert sum(done.values()) == 1

@@ -119,6 +119,10 @@ def test_what_unpacks_to_more_than_its_header_tells_is_stopped(
     ):
         pass
     assert written == [] and leftovers(folder) == []
+    said = "bomb.mrc.gz unpacks to more than the 97024 bytes that its header tells"
+    with pytest.raises(FormatError, match=said), source.unpacked(folder):
+        pass
+    assert written == [] and leftovers(folder) == []
     with pytest.raises(FormatError, match="unpacks to more than"):
         source[0]
 
