@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import threading
+import weakref
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -190,11 +191,11 @@ class HeadOfStream(io.RawIOBase):
         super().close()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Copy:
     """An unpacked copy that has no name in any folder: it goes with the process, however that ends."""
 
-    file: IO[bytes]
+    descriptor: int
     volume: Volume
 
 
@@ -208,11 +209,18 @@ def _copy_of(packed: PackedVoxels) -> _Copy:
         if key in _copies:
             _copies.move_to_end(key)
             return _copies[key]
-        folder = tempfile.gettempdir()
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as the copy
-        _pour(Path(packed.path), packed.n_bytes, file, lambda: True)
-        file.flush()
-        copy = _copies[key] = _Copy(file, packed.open(f"/proc/self/fd/{file.fileno()}"))
+        with tempfile.TemporaryFile(dir=tempfile.gettempdir()) as file:
+            _pour(Path(packed.path), packed.n_bytes, file, lambda: True)
+            file.flush()
+            descriptor = os.dup(file.fileno())
+        try:
+            copy = _Copy(descriptor, packed.open(f"/proc/self/fd/{descriptor}"))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # Who still reads from it keeps it.
+        weakref.finalize(copy, os.close, descriptor)
+        _copies[key] = copy
         while len(_copies) > _N_COPIES:
             _copies.popitem(last=False)
         return copy
