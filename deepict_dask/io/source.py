@@ -18,7 +18,7 @@ from deepict_dask.geometry import Shape
 from deepict_dask.io.formats.packed import PackedVoxels, unpack
 from deepict_dask.io.formats.recognize import open_file
 from deepict_dask.io.formats.volume import Choice, FileAxes, Region, Volume
-from deepict_dask.io.formats.zarr_listing import list_array, stored_checksum
+from deepict_dask.io.formats.zarr_listing import Listing, list_array, stored_checksum
 from deepict_dask.io.formats.zarr_volume import ZarrVoxels, open_zarr
 from deepict_dask.io.identity import SourceIdentity
 from deepict_dask.io.inputs import tomogram_name
@@ -52,6 +52,8 @@ class Source:
         What it looked like when it was opened.
     warnings : tuple of str
         Sentences on what was wrong in the header and what was used instead.
+    array : (str, str) or None
+        Group and array of a Zarr volume, also while its voxels are read from a plain copy.
     """
 
     path: str
@@ -61,6 +63,7 @@ class Source:
     voxel_size: VoxelSize | None
     opened: SourceIdentity
     warnings: tuple[str, ...] = ()
+    array: tuple[str, str] | None = None
 
     @property
     def format(self) -> str:
@@ -187,7 +190,9 @@ class Source:
         MissingFileError
             If it is not there any more.
         """
-        return _identity(self.path, self.volume)
+        if self.array is None:
+            return SourceIdentity.of_file(self.path)
+        return _identity(list_array(Path(self.array[0]), self.array[1]))
 
     def needs_staging(self, core: Shape) -> bool:
         """Tell whether reading it core by core would decode its chunks more than eight times over.
@@ -254,8 +259,8 @@ class Source:
             ``"sha256:<hex>"``. For Zarr: of the metadata and of the names and sizes of the
             chunks, see ``zarr_listing.stored_checksum``.
         """
-        if isinstance(self.volume.voxels, ZarrVoxels):
-            return stored_checksum(Path(self.volume.voxels.path), self.volume.voxels.level)
+        if self.array is not None:
+            return stored_checksum(Path(self.array[0]), self.array[1])
         digest = hashlib.sha256()
         if not os.path.isfile(self.path):
             raise MissingFileError(f"{self.path} is no longer there, so it has no checksum")
@@ -328,7 +333,7 @@ def open_source(
         if is_folder:
             volume, listing = open_zarr(local, choice)
             volume = volume.with_y_and_z_swapped() if axes == "xzy" else volume
-            opened = SourceIdentity.of_array(listing.folder, listing.n_bytes, listing.digest)
+            opened = _identity(listing)
         else:
             opened = SourceIdentity.of_file(local)
             volume = open_file(local, choice)
@@ -346,6 +351,7 @@ def open_source(
         voxel_size=given or volume.voxel_size,
         opened=opened,
         warnings=(*volume.warnings, *doubt),
+        array=(voxels.path, voxels.level) if isinstance(voxels := volume.voxels, ZarrVoxels) else None,
     )
 
 
@@ -377,11 +383,7 @@ def _check_kind(path: Path) -> bool:
     return False
 
 
-def _identity(path: str, volume: Volume) -> SourceIdentity:
-    voxels = volume.voxels
-    if not isinstance(voxels, ZarrVoxels):
-        return SourceIdentity.of_file(path)
-    listing = list_array(Path(voxels.path), voxels.level)
+def _identity(listing: Listing) -> SourceIdentity:
     return SourceIdentity.of_array(listing.folder, listing.n_bytes, listing.digest)
 
 

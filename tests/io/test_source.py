@@ -440,6 +440,7 @@ def test_chunks_that_are_too_large_are_decoded_once_into_a_plain_file(tmp_path: 
         np.testing.assert_array_equal(lying.read(ALL), values.transpose(1, 0, 2))
         assert (lying.shape, lying.dtype, lying.name) == (source.shape, source.dtype, "a")
         assert not lying.needs_staging((1, 1, 1))
+        assert lying.identity() == source.opened and lying.checksum() == source.checksum()
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(lying))[3], values[:, 3])
     assert list((tmp_path / "run").iterdir()) == []
 

@@ -74,7 +74,8 @@ class PackedVoxels:
 
     def read(self, region: Region) -> np.ndarray:
         """Read one region, a tuple of (z, y, x) slices, as a C-contiguous array."""
-        return _copy_of(self).volume.read(region)
+        copy = _copy_of(self)  # kept until the voxels are read
+        return copy.volume.read(region)
 
     def open(self, plain: str | Path) -> Volume:
         """Open an unpacked copy; sentences name the packed file.
