@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from deepict_dask.errors import InputError
+from deepict_dask.geometry import Shape
 from deepict_dask.networks.architecture import Architecture, AxisCrops
 from deepict_dask.networks.folding import batch_norm_affine, fold_batch_norm
 from deepict_dask.networks.packing import (
@@ -28,8 +29,6 @@ from deepict_dask.networks.packing import (
     pack_factor,
     pack_upsampler,
 )
-
-Triple = tuple[int, int, int]
 
 _LARGEST_CACHE = 4  # compiled shapes: a grid of blocks has one for its inside and a few for its ends
 
@@ -99,7 +98,7 @@ class OpenVinoNetwork:
         self._compiled: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
         self._in_use: tuple[Any, ...] | None = None
 
-    def core(self, block: np.ndarray, halo: Triple) -> np.ndarray:
+    def core(self, block: np.ndarray, halo: Shape) -> np.ndarray:
         """Compute the probabilities of a block's core, float32 (classes, *core)."""
         z, y, x = block.shape
         axes = tuple(self.architecture.crops(n, h) for n, h in zip((z, y, x), halo, strict=True))

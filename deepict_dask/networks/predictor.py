@@ -17,11 +17,10 @@ from typing import Literal, Protocol
 import numpy as np
 
 from deepict_dask.errors import InputError
+from deepict_dask.geometry import Shape
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.checkpoint import Model, load_checkpoint
 from deepict_dask.networks.openvino_runtime import has_openvino
-
-Triple = tuple[int, int, int]
 
 _FORWARD = threading.Lock()
 _LOADING = threading.Lock()
@@ -72,7 +71,7 @@ class Network(Protocol):
 
     name: str
 
-    def core(self, block: np.ndarray, halo: Triple) -> np.ndarray:
+    def core(self, block: np.ndarray, halo: Shape) -> np.ndarray:
         """Compute the probabilities of a block's core."""
 
     def boxes(self, boxes: np.ndarray) -> np.ndarray:
@@ -94,7 +93,7 @@ class Predictor:
         self.architecture = architecture
         self.runtime = network.name
 
-    def predict_core(self, block: np.ndarray, halo: Triple) -> np.ndarray:
+    def predict_core(self, block: np.ndarray, halo: Shape) -> np.ndarray:
         """Compute the probabilities of a block's core, as one pass over the whole tomogram would.
 
         Parameters

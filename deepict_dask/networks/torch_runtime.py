@@ -9,11 +9,10 @@ import torch
 from torch import nn
 
 from deepict_dask.errors import InputError
+from deepict_dask.geometry import Shape
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.folding import fold_batch_norm
 from deepict_dask.networks.unet3d import UNet3D
-
-Triple = tuple[int, int, int]
 
 
 class TorchNetwork:
@@ -54,7 +53,7 @@ class TorchNetwork:
         net = net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         return net.to(self.device)
 
-    def core(self, block: np.ndarray, halo: Triple) -> np.ndarray:
+    def core(self, block: np.ndarray, halo: Shape) -> np.ndarray:
         """Compute the probabilities of a block's core, float32 (classes, *core)."""
         x = self._enter(block[None, None])
         with torch.inference_mode():
