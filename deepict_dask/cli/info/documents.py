@@ -1,0 +1,96 @@
+"""Settings, side files and lists, described."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deepict_dask.cli.info import Facts
+from deepict_dask.errors import DeepictError, FormatError, InputError
+
+_STAGES = ("ingest", "equalize", "segment", "pick", "cluster")
+
+
+def describe_yaml(path: Path) -> Facts:
+    """Describe settings in YAML: whose they are, what they set, and whether they are right."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(_text(path))
+    except yaml.YAMLError as error:
+        raise FormatError(f"{path} is not YAML ({' '.join(str(error).split())[:200]})") from error
+    if not isinstance(content, Mapping):
+        kind = "nothing" if content is None else type(content).__name__
+        raise FormatError(f"{path} holds {kind} and no settings; settings have names and values")
+    keys = [str(key) for key in content]
+    if set(keys) <= {*_STAGES, "tomograms", "classes"} and set(keys) & set(_STAGES):
+        facts: Facts = {"what": "settings of a run"}
+        try:
+            from deepict_dask.config import load_settings
+
+            load_settings(path)
+            facts["state"] = "right"
+        except DeepictError as error:
+            facts["state"] = str(error)
+    else:
+        facts = {"what": "settings of training" if "tomograms" in keys else "YAML"}
+    return facts | {key: _short(value) for key, value in content.items() if value is not None}
+
+
+def describe_json(path: Path) -> Facts:
+    """Describe a model card, or what lies beside an output.
+
+    Raises
+    ------
+    FormatError
+        If it is no JSON, or holds nothing that has a name.
+    """
+    try:
+        content = json.loads(_text(path))
+    except ValueError as error:
+        raise FormatError(f"{path} is not JSON ({error}); it is damaged or empty") from error
+    if not isinstance(content, dict) or not content:
+        kind = "nothing" if not content else f"a {type(content).__name__}"
+        raise InputError(f"{path} holds {kind} that can be described; give the file that it lies beside")
+    if "n_particles" in content or "made_by" in content:
+        what = "what made the table of particles beside it"
+    elif "architecture" in content:
+        what = "model card"
+    else:
+        what = "JSON"
+    return {"what": what, **{str(key): _short(value) for key, value in content.items()}}
+
+
+def describe_list(path: Path) -> Facts:
+    """Describe a list of tomograms."""
+    from deepict_dask.io.inputs import find_inputs
+
+    found = find_inputs([str(path)])
+    names = ", ".join(i.name for i in found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
+    return {"what": f"list of {len(found)} tomogram{'s' * (len(found) > 1)}", "names": names}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} is not text in UTF-8") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def _short(value: Any) -> str:
+    """Write a value on one line."""
+    if isinstance(value, Mapping):
+        shown = ", ".join(f"{k} {_short(v)}" for k, v in value.items() if v is not None)
+    elif isinstance(value, list):
+        shown = (
+            f"{len(value)} entries"
+            if value and isinstance(value[0], (dict, list))
+            else ", ".join(map(str, value))
+        )
+    else:
+        shown = str(value)
+    return shown if len(shown) <= 300 else shown[:297] + "..."

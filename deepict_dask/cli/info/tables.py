@@ -1,0 +1,37 @@
+"""Tables described: particles, truth, scores, and whatever else has columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deepict_dask.cli.info import Facts
+from deepict_dask.errors import DeepictError
+
+
+def describe(path: Path) -> Facts:
+    """Describe a table: its rows and columns, whose particles it holds and where, and whether it can be read as such."""
+    from deepict_dask.io.tables import read_particles
+    from deepict_dask.io.tables.overview import overview
+
+    found = overview(path)
+    facts: Facts = {"what": found.kind, "rows" if "score" in found.kind else "particles": found.n_rows}
+    if "particle" not in found.kind:
+        facts = {"what": found.kind, "rows": found.n_rows}
+    facts["columns"] = ", ".join(found.columns[:20]) + (" ..." if len(found.columns) > 20 else "")
+    for name, counts in (("tomograms", found.tomograms), ("classes", found.classes)):
+        if counts:
+            shown = ", ".join(f"{key} ({n})" for key, n in list(counts.items())[:10])
+            facts[name] = shown + (f" and {len(counts) - 10} more" if len(counts) > 10 else "")
+    for name, (low, high) in found.ranges.items():
+        facts[name] = f"{low:.4g} to {high:.4g}"
+    if "particle" in found.kind:
+        try:
+            particles = read_particles(path)
+        except DeepictError as error:
+            facts["note"] = str(error)
+        else:
+            if len(particles):
+                low, high = particles.positions.min(0), particles.positions.max(0)
+                ends = ("({:.1f}, {:.1f}, {:.1f})".format(*p) for p in (low, high))
+                facts["positions (z, y, x)"] = " to ".join(ends)
+    return facts

@@ -1,0 +1,110 @@
+"""Tomograms, and the images that stages write, described."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from deepict_dask.cli.info import Facts, by, edges, is_plain_terminal
+from deepict_dask.errors import DeepictError
+
+# Voxels that are looked at; a larger tomogram is looked at in places.
+_SAMPLE = 1 << 25
+# Values more than so many standard deviations off, or a share of equal ones, that normalization suffers from.
+_FAR, _MANY = 100.0, 0.2
+
+
+def describe(path: Path) -> Facts:
+    """Describe a tomogram of any format, or an image that a stage wrote."""
+    from deepict_dask.io.ome_zarr import open_own_image
+    from deepict_dask.io.source import open_source
+
+    if (image := open_own_image(path)) is not None:
+        facts = _own_image(image)
+        is_shown = image.is_complete and image.attributes.get("kind") == "tomogram"
+        return facts | (_voxels(open_source(path)) if is_shown else {})
+    source = open_source(path)
+    details = {k.replace("_", " "): v for k, v in source.details.items() if v not in (None, "", [], {})}
+    packed = ", packed" if source.is_packed else ""
+    facts = {
+        "what": f"tomogram {source.name}, {source.format}{packed}",
+        "shape (z, y, x)": by(source.shape),
+        "dtype": source.dtype,
+        "voxel size": edges(source.voxel_size),
+        "file size": f"{source.n_bytes / 1e6:.1f} MB",
+        **details,
+        **_voxels(source),
+    }
+    for i, sentence in enumerate(source.warnings):
+        facts[f"warning {i + 1}"] = sentence
+    return facts
+
+
+def _voxels(source: Any) -> Facts:
+    """Say what values the voxels have; what is wrong with them is a fact, too."""
+    from deepict_dask.io.sample import sample
+    from deepict_dask.kernels.histogram import histogram
+
+    try:
+        values, share = sample(source, _SAMPLE)
+    except DeepictError as error:
+        return {"voxels": f"cannot be read: {error}"}
+    found = histogram(values)
+    where = "" if share == 1 else f" (of {share:.1%} of the voxels)"
+    if found is None:
+        return {"voxels": f"none is a finite number{where}"}
+    facts: Facts = {
+        "voxels": f"{found.low:.6g} to {found.high:.6g}, mean {found.mean:.6g}, std {found.std:.6g}{where}",
+        "histogram": f"|{found.line(plain=is_plain_terminal())}|",
+    }
+    if found.n_not_finite:
+        facts["not finite"] = f"{found.n_not_finite} voxels are NaN or infinite{where}"
+    if found.largest_deviation > _FAR:
+        facts["outliers"] = f"up to {found.largest_deviation:.0f} standard deviations from the mean"
+    if found.share > _MANY:
+        facts["commonest value"] = f"{found.commonest:g}, in {found.share:.0%} of the voxels"
+    if share == 1 and (sentence := source.contradiction(found.low, found.high)):
+        facts["contradiction"] = sentence
+    return facts
+
+
+def _own_image(image: Any) -> Facts:
+    attributes = image.attributes
+    kinds = {"probability": "probability map of", "labels": "label image of"}
+    state = "complete" if image.is_complete else "incomplete"
+    files = sum(f.stat().st_size for f in Path(image.path).rglob("*") if f.is_file())
+    facts: Facts = {
+        "what": f"{kinds.get(attributes.get('kind', ''), 'tomogram')} {image.name}, OME-Zarr {image.version}",
+        "state": f"{state}, deepict_dask {attributes.get('package_version', '?')}",
+        "shape (z, y, x)": by(image.shape[-3:]),
+        "dtype": image.dtype,
+        "voxel size": edges(image.voxel_size),
+        "chunks, shards": f"{by(image.array.chunks[-3:])}, {by((image.array.shards or ())[-3:]) or 'none'}",
+        "levels": len(image.level_paths),
+        "size on disk": f"{files / 1e6:.1f} MB",
+    }
+    if statistics := attributes.get("statistics"):
+        facts["mean, std"] = f"{statistics['mean']:.6g}, {statistics['std']:.6g}"
+        facts["range"] = f"{statistics['minimum']:.6g} to {statistics['maximum']:.6g}"
+    if "classes" in attributes:
+        facts["classes"] = ", ".join(attributes["classes"])
+    if "model" in attributes:
+        facts["model"] = f"{attributes['model']['name']} ({attributes['model']['checksum'][:19]}...)"
+    if "scale" in attributes:
+        facts["unit"] = f"{attributes['scale']:.6g}"
+    for name, value in _flat(attributes.get("made_by", {})):
+        facts.setdefault(f"made by {name}", value)
+    return facts
+
+
+def _flat(made_by: dict[str, Any]) -> list[tuple[str, str]]:
+    """List the settings of an output and of what it was made from, the last stage first."""
+    stage = made_by.get("stage", "?")
+    plain = {k: v for k, v in made_by.items() if k != "stage" and not isinstance(v, dict)}
+    rows = [(stage, ", ".join(f"{k} {v}" for k, v in plain.items() if "sha256" not in str(v)))]
+    for inner in ("probability", "tomogram"):
+        if isinstance(made_by.get(inner), dict):
+            rows += _flat(made_by[inner])
+    if isinstance(made_by.get("source"), dict):
+        rows.append(("from", f"{made_by['source']['name']}, {made_by['source']['bytes']} bytes"))
+    return rows
