@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -58,18 +59,58 @@ def voxel_size_of(attributes: Mapping[str, Any]) -> VoxelSize | None:
     return None if size is None else per_axis(size)
 
 
-def per_axis(size: float | VoxelSize) -> VoxelSize:
-    """Write a voxel size as (z, y, x) floats in A.
+def per_axis(size: Any, what: str = "a voxel size in A", *, signed: bool = False) -> VoxelSize:
+    """Read one number for all axes, or three for (z, y, x), of whatever a user or a file gives.
+
+    Parameters
+    ----------
+    size : float, str, sequence or array
+        ``13.48``, ``"13.48"``, ``"27,13.5,13.5"``, ``(27, 13.5, 13.5)``, a numpy scalar or array.
+    what : str
+        What it is, for the error.
+    signed : bool
+        Whether zero and negative numbers are allowed, as of a direction.
 
     Raises
     ------
     InputError
-        If it is not one or three positive numbers.
+        If it is not one or three finite (and positive) numbers.
+
+    Examples
+    --------
+    >>> per_axis("13.48"), per_axis((2, 1, 1))
+    ((13.48, 13.48, 13.48), (2.0, 1.0, 1.0))
     """
     try:
-        values = tuple(float(s) for s in size) if not isinstance(size, (int, float)) else (float(size),) * 3
-    except (TypeError, ValueError):
-        values = ()
-    if len(values) != 3 or not all(0 < v < float("inf") for v in values):
-        raise InputError(f"a voxel size is one or three positive numbers in A (z, y, x), not {size!r}")
-    return values[0], values[1], values[2]
+        numbers = tuple(float(value) for value in axes_of(size))
+    except (TypeError, ValueError, OverflowError):
+        numbers = ()
+    if len(numbers) != 3 or not all(math.isfinite(n) and (signed or n > 0) for n in numbers):
+        kind = "finite" if signed else "positive"
+        shown = size if isinstance(size, str) else _plain(size)
+        raise InputError(f"{what} is one {kind} number, or three as z,y,x, not {shown!r:.100}")
+    return numbers[0], numbers[1], numbers[2]
+
+
+def axes_of(value: Any) -> tuple[Any, ...]:
+    """Split what stands for (z, y, x) into three, one standing for all; empty if it is neither one nor three.
+
+    >>> axes_of("4"), axes_of([1, 2, 3]), axes_of("1,2")
+    (('4', '4', '4'), (1, 2, 3), ())
+    """
+    value = _plain(value)
+    if isinstance(value, str):
+        value = value.split(",") if "," in value else value.split()
+    if isinstance(value, bool):
+        return ()
+    if isinstance(value, (int, float)):
+        return (value, value, value)
+    if not isinstance(value, (list, tuple)):
+        return ()
+    parts = tuple(value)
+    return parts * 3 if len(parts) == 1 else parts if len(parts) == 3 else ()
+
+
+def _plain(value: Any) -> Any:
+    """Make Python numbers and lists of numpy's."""
+    return value.tolist() if hasattr(value, "tolist") else value

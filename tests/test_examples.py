@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from deepict_dask.config import load_settings
 from deepict_dask.config.sweep import CrossValidateSettings, SweepSettings
-from deepict_dask.config.sweep_file import load_sweep_settings
 from deepict_dask.simulation import simulate_cell
 from tests.conftest import write_mrc
 
@@ -56,7 +56,7 @@ def test_settings_go_with_what_train_phantom_prints(tmp_path, name, kind, train,
     assert printed.returncode == 0, printed.stderr
     (tmp_path / "phantom.yaml").write_text(printed.stdout)
     shutil.copy(EXAMPLES / name, tmp_path)
-    training = load_sweep_settings(tmp_path / name, kind).training
+    training = load_settings(tmp_path / name, None, kind).training
     assert training.network.depth == 3 and training.split.validation == (validate or 0.1)
     first = training.tomograms[0]
     assert first.masks == {"organelle": str(tmp_path / "TS_1" / "organelle.mrc.gz")}

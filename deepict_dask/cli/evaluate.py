@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.config import load_settings
 from deepict_dask.errors import InputError
-from deepict_dask.tomogram import VoxelSize
+from deepict_dask.tomogram import per_axis
 
 if TYPE_CHECKING:
     from deepict_dask.scoring.scores import Evaluation
@@ -68,7 +68,7 @@ def evaluate_picks(
             truth,
             pairs=pair,
             tolerance=tolerance,
-            voxel_size=lengths(voxel_size, "--voxel-size"),
+            voxel_size=None if voxel_size is None else per_axis(voxel_size, "--voxel-size"),
             class_name=class_name,
             reporter=reporter,
         )
@@ -78,26 +78,6 @@ def evaluate_picks(
     if output is not None:
         for path in write_evaluation(evaluation, output, plot=plot):
             reporter.say(f"wrote {path}")
-
-
-def lengths(text: str | None, option: str) -> VoxelSize | None:
-    """Read one number, or three as ``Z,Y,X``, from an option.
-
-    Raises
-    ------
-    InputError
-        If it is neither.
-    """
-    if text is None:
-        return None
-    try:
-        numbers = [float(part) for part in text.replace(",", " ").split()]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (1, 3) or not all(math.isfinite(n) for n in numbers):
-        raise InputError(f"{option} {text!r} is not a number, or three as Z,Y,X")
-    z, y, x = numbers * 3 if len(numbers) == 1 else numbers
-    return z, y, x
 
 
 def show_evaluation(evaluation: Evaluation, title: str) -> None:

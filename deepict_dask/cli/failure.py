@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import sys
 import traceback
+from collections.abc import Mapping
 
 import click
 
@@ -33,3 +35,10 @@ def report_error(error: BaseException, tomogram: str | None = None) -> int:
     place = f"{tomogram}: " if tomogram and tomogram not in sentence else ""
     click.echo(f"{click.style('error:', fg='red', bold=True)} {place}{sentence}", err=True)
     return error.exit_code if isinstance(error, DeepictError) else 1
+
+
+def exit_if_failed(errors: Mapping[str, BaseException | None]) -> None:
+    """Report what failed, by name, and exit with the code of all: 2 where nothing but mistakes happened, else 1."""
+    codes = [report_error(error, name) for name, error in errors.items() if error is not None]
+    if codes:
+        sys.exit(2 if len(codes) == len(errors) and set(codes) == {2} else 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepict_dask.cli.evaluate import lengths
 from deepict_dask.cli.terminal import print_table
+from deepict_dask.tomogram import per_axis
 
 
 def merge_tables(
@@ -25,16 +25,14 @@ def merge_tables(
     """Merge tables, or run folders tomogram by tomogram, and say what came of it."""
     from deepict_dask.scoring.merge import merge
 
-    semi_axes = lengths(abc, "--abc")
-    assert semi_axes is not None
     merged = merge(
         tables,
         output,
-        semi_axes,
+        per_axis(abc, "--abc"),
         unit=unit,  # type: ignore[arg-type]
-        direction=lengths(direction, "--direction"),
+        direction=None if direction is None else per_axis(direction, "--direction", signed=True),
         class_name=class_name,
-        voxel_size=lengths(voxel_size, "--voxel-size"),
+        voxel_size=None if voxel_size is None else per_axis(voxel_size, "--voxel-size"),
         first_wins=first_wins,
         overwrite=overwrite,
     )

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Union, get_args, get_origin
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
+from pydantic.fields import FieldInfo
 
-from deepict_dask.config.settings import (
-    ClusterSettings,
-    EqualizeSettings,
-    IngestSettings,
-    PickSettings,
-    Section,
-    SegmentSettings,
-)
+from deepict_dask.cli.by_class import read_by_class
+from deepict_dask.config import NONE, Settings
+from deepict_dask.config.by_class import is_per_class
+from deepict_dask.config.section import section_of
 
-SECTIONS: dict[str, type[Section]] = {
-    "ingest": IngestSettings,
-    "equalize": EqualizeSettings,
-    "segment": SegmentSettings,
-    "pick": PickSettings,
-    "cluster": ClusterSettings,
-}
+SECTIONS = {name: section for name, field in Settings.model_fields.items() if (section := section_of(field))}
 
 OVERWRITE = click.option(
     "--overwrite", is_flag=True, help="Replace complete outputs that were made with other settings."
 )
+
+# How values are written that are more than a number or a word.
+_METAVARS = {
+    "border": "N or Z,Y,X",
+    "voxel_size": "N or Z,Y,X",
+    "min_size": "N or 90A",
+    "max_size": "N or 90A",
+    "region": "MASK",
+}
 
 
 def is_quiet(context: click.Context) -> bool:
@@ -39,66 +40,117 @@ def setting_options(*sections: str) -> Callable[[Callable[..., Any]], Callable[.
     """Decorate a command with an option for every setting of the sections.
 
     An option that is not given is None, which leaves the YAML's value, or the default. What is
-    given is checked by the settings, not here.
+    given is checked by the settings, not here; ``none`` takes a setting back that may be None.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for section in reversed(sections):
             for name, field in reversed(SECTIONS[section].model_fields.items()):
-                function = _option(name, field.annotation, field.default, field.description or "")(function)
+                function = _option(name, field)(function)
         return function
 
     return decorate
 
 
-def _option(name: str, annotation: Any, default: Any, text: str) -> Any:
-    kind, many = _kind(annotation)
-    flag = "--" + name.replace("_", "-")
-    shown = "" if default is None or many or kind is bool else f"  [default: {_plain(default)}]"
-    if kind is bool:
+@dataclass(frozen=True)
+class Kind:
+    """What an option takes: a click type, or bool; whether a list of it, and whether ``none``."""
+
+    type: Any
+    is_list: bool = False
+    is_optional: bool = False
+
+
+def _option(name: str, field: FieldInfo) -> Any:
+    kind = _kind(field.annotation)
+    flag, text, default = "--" + name.replace("_", "-"), field.description or "", field.default
+    if kind.type is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
-    if many:
-        # A comma-separated list: click would want the option repeated.
-        shown = f"  [default: {','.join(default)}]" if default else ""
+    shown = "" if default is None else f"  [default: {_plain(default)}]"
+    written = _written(name, kind)
+    if is_per_class(field):
         return click.option(
             flag,
             name,
-            default=None,
-            metavar="A,B,..",
+            multiple=True,
+            metavar=f"[CLASS=]{written}",
             help=text + shown,
-            callback=lambda _c, _p, v: v and v.split(","),
+            callback=lambda context, option, given: read_by_class(
+                given, flag, lambda value: _read(value, kind, option, context)
+            ),
         )
-    return click.option(flag, name, default=None, type=kind, metavar=_metavar(name, kind), help=text + shown)
+    return click.option(
+        flag,
+        name,
+        default=None,
+        metavar=written,
+        help=text + shown,
+        callback=lambda context, option, value: (
+            None if value is None else NONE if (read := _read(value, kind, option, context)) is None else read
+        ),
+    )
 
 
-def _kind(annotation: Any) -> tuple[Any, bool]:
-    """Give the click type of a setting, and whether it is a list."""
-    while True:
-        origin = get_origin(annotation)
-        if origin in (Union, types.UnionType):
-            annotation = next(a for a in get_args(annotation) if a is not type(None))
-        elif hasattr(annotation, "__metadata__"):
-            annotation = annotation.__origin__
-        elif origin is list:
-            return str, True
-        elif origin is tuple:
-            return str, False
-        elif origin is Literal:
-            values = get_args(annotation)
-            return click.Choice([str(v) for v in values]) if isinstance(values[0], str) else int, False
-        else:
-            return annotation if annotation in (int, float, bool) else str, False
-
-
-def _metavar(name: str, kind: Any) -> str | None:
-    if isinstance(kind, click.Choice):
+def _read(text: str, kind: Kind, option: click.Parameter, context: click.Context) -> Any:
+    """Make what the settings take of a word of the command line."""
+    if kind.is_optional and text.lower() == "none":
         return None
-    if name in ("border", "voxel_size"):
-        return "N or Z,Y,X"
-    return {int: "N", float: "X"}.get(kind, name.upper())
+    if kind.is_list:
+        # Separated by commas: click would want the option repeated.
+        return [part.strip() for part in text.split(",")]
+    return click.types.convert_type(kind.type).convert(text, option, context)
+
+
+def _kind(annotation: Any, is_optional: bool = False) -> Kind:
+    """Give what a setting takes: of one that may be given by class, the value of a class."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(arguments[0], is_optional)
+    if origin in (Union, types.UnionType):
+        may_be_none = is_optional or type(None) in arguments
+        kinds = [
+            _kind(a, may_be_none)
+            for a in arguments
+            if a is not type(None) and get_origin(_bare(a)) is not dict
+        ]
+        # A number or a word, such as a size in voxels or a diameter, is a word here.
+        one = kinds[0] if len({str(kind.type) for kind in kinds}) == 1 else Kind(str)
+        return Kind(one.type, one.is_list, any(kind.is_optional for kind in kinds))
+    if origin is list:
+        return Kind(str, True, is_optional)
+    if origin is Literal:
+        return Kind(_Choice(arguments), False, is_optional)
+    return Kind(annotation if annotation in (int, float, bool) else str, False, is_optional)
+
+
+def _bare(annotation: Any) -> Any:
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
+class _Choice(click.Choice):
+    """A choice among words or numbers, which are given back as such."""
+
+    def __init__(self, values: Sequence[Any]):
+        super().__init__([str(value) for value in values])
+        self.values = {str(value): value for value in values}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self.values[super().convert(value, param, ctx)]
+
+
+def _written(name: str, kind: Kind) -> str:
+    if name in _METAVARS:
+        return _METAVARS[name]
+    if isinstance(kind.type, _Choice):
+        return "|".join(kind.type.values)
+    return "A,B,.." if kind.is_list else {int: "N", float: "X"}.get(kind.type, name.upper())
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, tuple) and len(set(value)) == 1:
+        value = value[0]
     return (
         ",".join(map(str, value))
         if isinstance(value, Sequence) and not isinstance(value, str)

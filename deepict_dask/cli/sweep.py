@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from deepict_dask.cli.crossvalidate import number, read_or_print
+from deepict_dask.cli.crossvalidate import number
+from deepict_dask.cli.settings_file import chosen_settings
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.config.sweep import SweepSettings
 from deepict_dask.errors import WorkError
@@ -37,7 +38,7 @@ def sweep_hyperparameters(
     WorkError
         If no trial has a score.
     """
-    chosen = read_or_print(SweepSettings, settings, defaults, options)
+    chosen = chosen_settings(SweepSettings, SweepSettings.example(), settings, options, defaults=defaults)
     if chosen is None:
         return
     from deepict_dask.cli.work import workers
@@ -45,7 +46,7 @@ def sweep_hyperparameters(
 
     reporter = TerminalReporter(quiet)
     with workers(chosen.cluster, reporter):
-        found = sweep(chosen, reporter, overwrite=overwrite)
+        result = sweep(chosen, reporter, overwrite=overwrite)
     names = list(chosen.search.space)
     if not quiet:
         rows = [
@@ -55,16 +56,16 @@ def sweep_hyperparameters(
                 row["status"],
                 number(row["score"]),
             )
-            for row in found.rows
+            for row in result.rows
         ]
         print_table(
             f"Trials; * is the best {chosen.search.score}", ("trial", *names, "status", "score"), rows
         )
-        click.echo("\n".join(f"wrote {path}" for path in found.files))
-    failed = [row for row in found.rows if row["status"] == "failed"]
+        click.echo("\n".join(f"wrote {path}" for path in result.files))
+    failed = [row for row in result.rows if row["status"] == "failed"]
     for row in failed:
         click.echo(f"error: trial {row['trial']}: {row['error']}", err=True)
-    if found.best is None:
+    if result.best is None:
         raise WorkError("no trial has a score; see the errors of the trials")
     if failed:
         sys.exit(1)

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from deepict_dask.cli.settings_file import assigned, chosen_settings
 from deepict_dask.cli.terminal import TerminalReporter, print_table
-from deepict_dask.config.training_file import commented_train_yaml, load_train_settings
-from deepict_dask.errors import SettingsError
+from deepict_dask.config.training import EXAMPLE, TrainSettings
 
 
 def train_network(
@@ -39,16 +39,9 @@ def train_network(
     **options
         Settings by name, over the file's; None is "not given".
     """
-    if settings is None:
-        if not defaults:
-            raise SettingsError(
-                "no settings are given; `deepict-dask train --defaults > train.yaml` writes a file to fill in"
-            )
-        click.echo(commented_train_yaml(), nl=False)
-        return
-    chosen = load_train_settings(settings, {**_assigned(assign), **_given(options)})
-    if defaults:
-        click.echo(commented_train_yaml(chosen), nl=False)
+    options = assigned(assign) | {name: value for name, value in options.items() if value is not None}
+    chosen = chosen_settings(TrainSettings, EXAMPLE, settings, options, defaults=defaults)
+    if chosen is None:
         return
     from deepict_dask.learning.train import train
 
@@ -63,22 +56,3 @@ def train_network(
         f"ended by {result.ended_by}; learning curve and logs are in {chosen.output}\nFind particles with it:\n"
         f"  deepict-dask run TOMOGRAM.mrc --model {result.model_path} --output RUN"
     )
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _assigned(pairs: Sequence[str]) -> dict[str, Any]:
-    import yaml
-
-    found = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise SettingsError(f"--set takes KEY=VALUE, such as --set depth=3, not {pair!r}")
-        try:
-            found[name.strip().replace("-", "_")] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise SettingsError(f"--set {pair}: the value is not readable as YAML") from None
-    return found

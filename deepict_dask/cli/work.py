@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deepict_dask.cli.failure import report_error
+from deepict_dask.cli.failure import exit_if_failed
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.cluster import connect, local_plan
 from deepict_dask.config import ClusterSettings, load_settings
@@ -35,10 +34,7 @@ def pipeline(
         outcomes = run(plan, threads=threads, reporter=reporter)
     if not quiet:
         _summary(outcomes, output)
-    codes = [report_error(o.error, o.name) for o in outcomes if o.error is not None]
-    if codes:
-        # A mistake of the user's only where nothing else happened.
-        sys.exit(2 if len(codes) == len(outcomes) and set(codes) == {2} else 1)
+    exit_if_failed({o.name: o.error for o in outcomes})
 
 
 def pick_again(

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from deepict_dask.config.settings import Section
+from deepict_dask.config.by_class import PerClass
+from deepict_dask.config.section import Section
 
 Length = Annotated[float, Field(gt=0, le=10_000)]
 
@@ -14,9 +15,9 @@ Length = Annotated[float, Field(gt=0, le=10_000)]
 class MaskSettings(Section):
     """Shapes pasted at particle positions. One value for all classes, or one for each by its name."""
 
-    radius: Length | dict[str, Length] | None = Field(None, description="Radius of the spheres in voxels.")
-    radius_nm: Length | dict[str, Length] | None = Field(None, description="Radius of the spheres in nm.")
-    shape: str | dict[str, str] | None = Field(
+    radius: PerClass[Length] | None = Field(None, description="Radius of the spheres in voxels.")
+    radius_nm: PerClass[Length] | None = Field(None, description="Radius of the spheres in nm.")
+    shape: PerClass[str] | None = Field(
         None, description="Small mask (MRC, EM, ...) to paste instead of spheres, where it is not 0."
     )
     layout: Literal["channels", "labels"] = Field(

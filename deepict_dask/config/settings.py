@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    Field,
+    FieldSerializationInfo,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
-
-class Section(BaseModel):
-    """What all settings share: frozen, and an unknown key is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _per_axis(value: object) -> object:
-    """Let one number stand for all three axes, and ``"a,b,c"`` for a list, as a command line writes it."""
-    if isinstance(value, str):
-        value = [part for part in value.replace(",", " ").split() if part]
-        value = value[0] if len(value) == 1 else value
-    if isinstance(value, (int, float, str)):
-        return (value, value, value)
-    return value
-
-
-PositiveLength = Annotated[float, Field(gt=0, le=10_000)]
-VoxelSize = Annotated[tuple[PositiveLength, PositiveLength, PositiveLength], BeforeValidator(_per_axis)]
-Thickness = Annotated[int, Field(ge=0)]
-Border = Annotated[tuple[Thickness, Thickness, Thickness], BeforeValidator(_per_axis)]
+from deepict_dask.config.merging import merge_trees
+from deepict_dask.config.pick import PickSettings
+from deepict_dask.config.section import PositiveLength, Section, VoxelSize
+from deepict_dask.names import first_duplicate, what_is_wrong
 
 
 class IngestSettings(Section):
@@ -41,6 +32,20 @@ class IngestSettings(Section):
     dataset: str | None = Field(
         None, description="Dataset inside an HDF5 file; needed where it holds several."
     )
+    axes: Literal["zyx", "xzy"] = Field(
+        "zyx",
+        description="zyx: the file's sections lie along z; xzy: along y, as IMOD's tilt leaves a tomogram (X-Z-Y).",
+    )
+    use_origin: bool = Field(False, description="Add the origin in the file's header to the positions in A.")
+    clip: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="Set voxels further from the mean than so many standard deviations to that. None: none.",
+    )
+    ignore_value: float | None = Field(
+        None,
+        description="Voxels of this value are no tomogram: left out of mean, spectrum and picking. None: none are.",
+    )
+    invert: bool = Field(False, description="Turn bright density dark, as networks are usually trained.")
 
 
 class EqualizeSettings(Section):
@@ -82,48 +87,13 @@ class SegmentSettings(Section):
     model_voxel_size: PositiveLength | None = Field(
         None, description="Voxel size in A the network was trained at, where its model card does not say."
     )
+    precision: Literal["float32"] = Field("float32", description="Of the network's arithmetic.")
     dtype: Literal["uint8", "float16", "float32"] = Field(
         "uint8", description="How probabilities are stored; uint8 holds multiples of 1/255."
     )
     block: Annotated[int, Field(ge=8, le=1024)] = Field(
         208, description="Largest edge in voxels of the block that one task computes (without its halo)."
     )
-
-
-class PickSettings(Section):
-    """From probability map to particles."""
-
-    threshold: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.5, description="A voxel belongs to a particle if its probability is above this."
-    )
-    min_size: Annotated[int, Field(ge=0)] = Field(
-        100, description="Components of this many voxels or fewer are dropped."
-    )
-    max_size: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="Components of more voxels than this are dropped. None: no limit."
-    )
-    connectivity: Literal[6, 18, 26] = Field(26, description="Neighbors that connect two voxels.")
-    border: Border = Field(
-        (0, 0, 0), description="Thickness in voxels (one number, or z,y,x) at the tomogram's edges left out."
-    )
-    region: str | None = Field(
-        None,
-        description="Region mask of the tomogram's shape; particles are picked where it is not 0. "
-        "{name} stands for the tomogram's name.",
-    )
-    classes: list[str] | None = Field(None, description="Classes to pick. None: all that the network knows.")
-    formats: list[Literal["csv", "motl", "star", "parquet"]] = Field(
-        ["csv"], min_length=1, description="Tables to write: csv, motl, star, parquet."
-    )
-    write_labels: bool = Field(False, description="Also write the label image as OME-Zarr.")
-
-    @model_validator(mode="after")
-    def _sizes_leave_something(self) -> PickSettings:
-        if self.max_size is not None and self.max_size <= self.min_size:
-            raise ValueError(
-                f"max_size {self.max_size} must be larger than min_size {self.min_size}, or no size is left"
-            )
-        return self
 
 
 class ClusterSettings(Section):
@@ -147,6 +117,45 @@ class ClusterSettings(Section):
     )
 
 
+class PickOverrides(PickSettings):
+    """What is picked otherwise in one tomogram; checked with the settings that it lies over."""
+
+    @model_validator(mode="after")
+    def _sizes_leave_something(self) -> Self:
+        return self
+
+
+class TomogramOverrides(Section):
+    """What one tomogram has otherwise: of these settings only those that are given."""
+
+    ingest: IngestSettings = IngestSettings()
+    equalize: EqualizeSettings = EqualizeSettings()
+    segment: SegmentSettings = SegmentSettings()
+    pick: PickOverrides = PickOverrides()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections(cls, given: Any) -> Any:
+        if given is None:
+            return {}
+        if not isinstance(given, Mapping):
+            return given
+        if "cluster" in given:
+            raise ValueError(
+                "settings of the cluster are those of the whole run, and no tomogram has its own"
+            )
+        return {key: value for key, value in given.items() if value is not None}
+
+    def given(self) -> dict[str, dict[str, Any]]:
+        """Give the settings that are given, by section."""
+        return self.model_dump(exclude_unset=True)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TomogramOverrides) and self.given() == other.given()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Settings(Section):
     """All settings of ``deepict-dask run``."""
 
@@ -155,3 +164,57 @@ class Settings(Section):
     segment: SegmentSettings = SegmentSettings()
     pick: PickSettings = PickSettings()
     cluster: ClusterSettings = ClusterSettings()
+    tomograms: dict[str, TomogramOverrides] = Field(
+        {},
+        description="What single tomograms have otherwise, by their names: TS_014: {pick: {threshold: 0.4}}.",
+    )
+
+    @field_validator("tomograms")
+    @classmethod
+    def _names_can_be_names(cls, tomograms: dict[str, TomogramOverrides]) -> dict[str, TomogramOverrides]:
+        for name in tomograms:
+            if (wrong := what_is_wrong(name)) is not None:
+                raise ValueError(f"the tomogram {name!r:.120} {wrong}; give it as outputs are named")
+        if twice := first_duplicate(list(tomograms)):
+            raise ValueError(f"the tomogram {twice!r} is named twice; give all of its settings in one place")
+        return tomograms
+
+    @field_serializer("tomograms")
+    def _only_what_is_given(
+        self, tomograms: dict[str, TomogramOverrides], info: FieldSerializationInfo
+    ) -> dict[str, Any]:
+        mode = "json" if info.mode_is_json() else "python"
+        return {name: own.model_dump(mode=mode, exclude_unset=True) for name, own in tomograms.items()}
+
+    @model_validator(mode="after")
+    def _each_tomogram_has_valid_settings(self) -> Self:
+        for name in self.tomograms:
+            try:
+                self.for_tomogram(name)
+            except ValidationError as error:
+                reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise ValueError(f"tomograms.{name}: {reason}") from None
+        return self
+
+    def for_tomogram(self, name: str) -> Settings:
+        """Give the settings of one tomogram: its own over those of the run.
+
+        Parameters
+        ----------
+        name : str
+            As outputs are named; one without settings of its own has the run's.
+
+        Returns
+        -------
+        Settings
+            Without ``tomograms``.
+
+        Examples
+        --------
+        >>> settings = Settings(tomograms={"TS_014": {"pick": {"threshold": 0.4}}})
+        >>> settings.for_tomogram("TS_014").pick.threshold, settings.for_tomogram("TS_015").pick.threshold
+        (0.4, 0.5)
+        """
+        common = self.model_dump(exclude={"tomograms"})
+        own = self.tomograms[name].given() if name in self.tomograms else {}
+        return Settings.model_validate(merge_trees(Settings, common, own))

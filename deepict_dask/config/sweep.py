@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from deepict_dask.config.settings import ClusterSettings, PickSettings, Section, SegmentSettings
+from deepict_dask.config.load import load_settings
+from deepict_dask.config.pick import PickSettings
+from deepict_dask.config.section import Section
+from deepict_dask.config.settings import ClusterSettings, SegmentSettings
 from deepict_dask.config.training import FitSettings, NetworkSettings, TrainSettings
 
 # The order in which the paper tuned them.
@@ -103,6 +107,8 @@ class SearchSettings(Section):
 class CrossValidateSettings(Section):
     """All settings of ``deepict-dask crossvalidate``."""
 
+    command: ClassVar[str] = "crossvalidate --defaults"
+
     output: str = Field("crossvalidation", description="Folder for networks, picks and results.")
     training: TrainSettings = Field(
         description="Settings of `deepict-dask train`, or the path of a file with them; all its tomograms take part."
@@ -117,6 +123,15 @@ class CrossValidateSettings(Section):
     )
     cluster: ClusterSettings = ClusterSettings()
 
+    @field_validator("training", mode="before")
+    @classmethod
+    def _training_of_a_file(cls, training: Any, info: ValidationInfo) -> Any:
+        """Read the training's settings where their file is named, relative to that of these."""
+        if not isinstance(training, str):
+            return training
+        folder = (info.context or {}).get("folder") or Path()
+        return load_settings(folder / training, None, TrainSettings)
+
     @model_validator(mode="after")
     def _parts_agree(self) -> CrossValidateSettings:
         if self.segment.model is not None:
@@ -129,9 +144,16 @@ class CrossValidateSettings(Section):
             )
         return self
 
+    @classmethod
+    def example(cls) -> Self:
+        """Give all defaults, with the name of a file of training settings to fill in."""
+        return cls.model_construct(training="train.yaml")  # type: ignore[arg-type, return-value]
+
 
 class SweepSettings(CrossValidateSettings):
     """All settings of ``deepict-dask sweep``."""
+
+    command: ClassVar[str] = "sweep --defaults"
 
     output: str = Field("sweep", description="Folder for networks and results.")
     search: SearchSettings = SearchSettings()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from deepict_dask.config.settings import EqualizeSettings, PositiveLength, Section, VoxelSize
+from deepict_dask.config.section import PositiveLength, Section, VoxelSize
+from deepict_dask.config.settings import EqualizeSettings
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.training.augmentation_settings import AugmentationSettings
 from deepict_dask.networks.training.recipe import LossName, Precision
@@ -165,6 +165,8 @@ class HardwareSettings(Section):
 class TrainSettings(Section):
     """All settings of ``deepict-dask train``."""
 
+    command: ClassVar[str] = "train --defaults"
+
     name: Name = Field("network", description="Of the model: NAME.safetensors.")
     output: str = Field(
         "training", description="Folder for the model, logs and what is made of the tomograms."
@@ -269,14 +271,3 @@ EXAMPLE = TrainSettings(
     classes=[ClassSettings(name="ribosome", radius=10.8)],
 )
 """All defaults, and something to fill in."""
-
-
-def meanings(section: type) -> dict[str, str]:
-    """Give what each key of a section means: pydantic's descriptions, or the docstring of a dataclass."""
-    if issubclass(section, Section):
-        return {name: field.description or "" for name, field in section.model_fields.items()}
-    found: dict[str, str] = {}
-    body = (section.__doc__ or "").partition("----------\n")[2]
-    for match in re.finditer(r"^    (\w+) : .*\n((?:        .*\n?)+)", body, re.MULTILINE):
-        found[match[1]] = " ".join(match[2].split())
-    return found

@@ -10,6 +10,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
+from deepict_dask.config.by_class import OTHERS, value_for
 from deepict_dask.config.masks import MaskSettings
 from deepict_dask.engine.execute import execute, per_block
 from deepict_dask.engine.masks import Shapes, paste
@@ -153,7 +154,7 @@ def _check_names(settings: MaskSettings, known: Sequence[str]) -> None:
     for way in ("radius", "radius_nm", "shape"):
         value = getattr(settings, way)
         for name in value if isinstance(value, dict) else ():
-            if name not in known:
+            if name not in (OTHERS, *known):
                 raise InputError(
                     f"{way} is given for class {name!r}, of which there are no positions; there are "
                     f"{', '.join(known)}"
@@ -192,7 +193,7 @@ def _check_positions(
 
 def _shapes(name: str, particles: Particles, settings: MaskSettings, voxel_size: VoxelSize) -> Shapes:
     def of_class(value: Any) -> Any:
-        return value.get(name) if isinstance(value, dict) else value
+        return value_for(value, name, None)
 
     radius, radius_nm, path = map(of_class, (settings.radius, settings.radius_nm, settings.shape))
     if radius is not None:

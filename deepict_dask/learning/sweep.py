@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from deepict_dask.config import commented_yaml
 from deepict_dask.config.sweep import SweepSettings, with_hyperparameters
 from deepict_dask.config.training import TrainSettings
-from deepict_dask.config.training_file import commented_train_yaml
 from deepict_dask.engine.dispatch import dispatch
 from deepict_dask.errors import InputError
 from deepict_dask.io.comparison import plot_trials, write_table
@@ -140,7 +140,7 @@ def _write(
             reporter.warn(str(error))
     if best is not None:
         found = with_hyperparameters(settings.training, best.chosen)
-        (output / _BEST).write_text(commented_train_yaml(found), encoding="utf-8")
+        (output / _BEST).write_text(commented_yaml(found), encoding="utf-8")
         files.append(output / _BEST)
     side = {
         "complete": all(t.status in ("done", "pruned") for t in trials),

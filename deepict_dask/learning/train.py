@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepict_dask.config import commented_yaml
 from deepict_dask.config.training import TrainSettings
-from deepict_dask.config.training_file import commented_train_yaml
 from deepict_dask.errors import InputError
 from deepict_dask.learning.diary import Diary, scores
 from deepict_dask.learning.training_data import TrainingData, prepare_training_data
@@ -122,7 +122,7 @@ def train_on(
     patches = make_patches(data, settings)
     _check_classes(patches.training, patches.validation, settings.class_names, reporter)
     output.mkdir(parents=True, exist_ok=True)
-    (output / "settings.yaml").write_text(commented_train_yaml(settings), encoding="utf-8")
+    (output / "settings.yaml").write_text(commented_yaml(settings), encoding="utf-8")
     resume = Resume(output / "last.pt", _key(data, settings))
     if overwrite:
         forget_progress(resume.path)

@@ -109,7 +109,7 @@ def judge(
         done.append(evaluate(*first, pairs=others, tolerance=settings.tolerance, reporter=reporter))
         write_evaluation(done[-1], folder / "evaluation", plot=plot)
     if maps:
-        done.append(_compare_voxels(maps, classes, pick_settings.threshold, reporter))
+        done.append(_compare_voxels(maps, classes, pick_settings, reporter))
         write_evaluation(done[-1], folder / "evaluation_of_voxels", plot=plot)
     if not settings.keep_maps:
         for name in held_out:
@@ -196,9 +196,13 @@ def _truth_masks(t: TomogramSettings, classes: tuple[str, ...]) -> dict[str, tup
 
 
 def _compare_voxels(
-    maps: list[tuple[Path, TomogramSettings]], classes: tuple[str, ...], threshold: float, reporter: Reporter
+    maps: list[tuple[Path, TomogramSettings]],
+    classes: tuple[str, ...],
+    settings: PickSettings,
+    reporter: Reporter,
 ) -> Evaluation:
     found: list[Evaluation] = []
+    thresholds = {n: settings.of_class(n).threshold for n in classes}
     for n in classes:
         compared = [(path, t) for path, t in maps if n not in t.at_positions(classes)]
         if not compared:
@@ -215,17 +219,18 @@ def _compare_voxels(
                 pairs=pairs[1:],
                 class_name=n,
                 truth_value=truths[0][1],
-                threshold=threshold,
+                threshold=thresholds[n],
                 reporter=reporter,
             )
         )
+    different = len(set(thresholds.values())) > 1
     return Evaluation(
         "voxels",
         [s for e in found for s in e.tomograms],
         [s for e in found for s in e.pooled],
         {
             "classes": list(dict.fromkeys(s.class_name for e in found for s in e.pooled)),
-            "threshold": threshold,
+            "threshold": thresholds if different else thresholds[classes[0]],
         },
     )
 

@@ -10,7 +10,8 @@ from typing import Any
 import dask.array as da
 
 from deepict_dask import __version__
-from deepict_dask.config import PickSettings
+from deepict_dask.config import ClassPickSettings, PickSettings, check_class_names
+from deepict_dask.config.pick import named_classes
 from deepict_dask.engine.execute import execute
 from deepict_dask.engine.foreground import segmentation
 from deepict_dask.engine.labelling import label
@@ -69,8 +70,11 @@ def pick(
     if not probability.is_complete:
         raise InputError(f"{probability.path} was never finished; run segment again")
     known = probability.classes or ["particle"]
+    check_class_names(settings, known, probability.path)
     wanted = check_classes(settings.classes, known, probability.path)
-    check_picking(_spatial(probability), settings.threshold, settings.connectivity, settings.border)
+    for name in wanted:
+        own = settings.of_class(name).in_voxels(probability.voxel_size)
+        check_picking(_spatial(probability), own.threshold, own.connectivity, own.border)
     return [
         _pick_class(probability, output, settings, name, known, reporter, overwrite=overwrite)
         for name in wanted
@@ -92,9 +96,11 @@ def check_pick(settings: PickSettings, tomogram: Image) -> None:
     InputError
         If the region mask is not there or has another shape, or the border leaves nothing.
     """
-    if settings.region is not None:
-        open_region(settings.region, tomogram)
-    check_picking(_spatial(tomogram), settings.threshold, settings.connectivity, settings.border)
+    for name in ("*", *named_classes(settings)):
+        own = settings.of_class(name)
+        if own.region is not None:
+            open_region(own.region, tomogram)
+        check_picking(_spatial(tomogram), own.threshold, own.connectivity, own.border)
 
 
 def check_classes(wanted: list[str] | None, known: Sequence[str], where: str) -> list[str]:
@@ -124,12 +130,21 @@ def _pick_class(
     stem = "particles" if len(known) == 1 else f"particles_{class_name}"
     tables = tuple(output / f"{stem}{SUFFIXES[name]}" for name in settings.formats)
     shape = _spatial(probability)
-    region = None if settings.region is None else open_region(settings.region, probability)
+    own = settings.of_class(class_name).in_voxels(probability.voxel_size)
+    region = None if own.region is None else open_region(own.region, probability)
     made_by: dict[str, Any] = {
         "stage": "pick",
         "probability": probability.attributes["made_by"],
         "class": class_name,
-        "settings": settings.model_dump(mode="json", exclude={"classes", "region"}),
+        "settings": {
+            "threshold": own.threshold,
+            "min_size": own.min_size,
+            "max_size": own.max_size,
+            "connectivity": own.connectivity,
+            "border": list(own.border),
+            "formats": list(settings.formats),
+            "write_labels": settings.write_labels,
+        },
         "region": None if region is None else region[0],
     }
     side = output / f"{stem}.json"
@@ -145,14 +160,14 @@ def _pick_class(
     levels = _class_array(probability, known.index(class_name))
     mask = None if region is None else da.from_array(region[1], chunks=levels.chunks, asarray=False)
     scale = probability.attributes.get("scale") if levels.dtype.kind == "u" else None
-    rules: dict[str, Any] = {"connectivity": settings.connectivity, "border": settings.border}
-    parts = component_parts(levels, threshold=settings.threshold, region=mask, scale=scale, **rules)
+    rules: dict[str, Any] = {"connectivity": own.connectivity, "border": own.border}
+    parts = component_parts(levels, threshold=own.threshold, region=mask, scale=scale, **rules)
     with reporter.progress("pick", probability.name, parts.size) as advance:
         found = reduce_parts(
             execute(parts, advance=advance),
             shape,
-            min_size=settings.min_size,
-            max_size=settings.max_size,
+            min_size=own.min_size,
+            max_size=own.max_size,
             voxel_size=probability.voxel_size,
             tomogram=probability.name,
             class_name=class_name,
@@ -163,7 +178,7 @@ def _pick_class(
     for table, name in zip(tables, settings.formats, strict=True):
         write_particles(particles, table, name)
     if settings.write_labels:
-        _write_labels(labels, probability, levels, mask, scale, settings, made_by, reporter)
+        _write_labels(labels, probability, levels, mask, scale, own, made_by, reporter)
     write_json(
         side,
         {
@@ -208,7 +223,7 @@ def _write_labels(
     levels: da.Array,
     mask: da.Array | None,
     scale: float | None,
-    settings: PickSettings,
+    settings: ClassPickSettings,
     made_by: dict[str, Any],
     reporter: Reporter,
 ) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from deepict_dask.config import Settings, commented_yaml
+from deepict_dask.config import Settings, check_class_names, commented_yaml
 from deepict_dask.engine.prewarm import prewarmed
 from deepict_dask.errors import InputError
 from deepict_dask.io.inputs import find_tomograms, tomogram_name
@@ -18,7 +18,7 @@ from deepict_dask.networks.checkpoint import Model, load_model
 from deepict_dask.networks.predictor import get_predictor
 from deepict_dask.stages.equalize import Target, equalize, open_target
 from deepict_dask.stages.ingest import ingest
-from deepict_dask.stages.pick import Picked, check_classes, check_pick, pick
+from deepict_dask.stages.pick import Picked, check_pick, pick
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.rescale import rescale
 from deepict_dask.stages.segment import model_spec, same_voxel_size, segment, trained_voxel_size
@@ -103,7 +103,8 @@ def prepare(
             )
         model = load_model(settings.segment.model)
         trained_voxel_size(model, settings.segment)
-        check_classes(settings.pick.classes, model.classes, f"the model {model.card.name}")
+        for pick_settings in (settings.pick, *(settings.for_tomogram(n).pick for n in settings.tomograms)):
+            check_class_names(pick_settings, model.classes, f"the model {model.card.name}")
     if until == "equalize" and settings.equalize.target_spectrum is None:
         raise InputError(
             "nothing to equalize to; give a spectrum (.tsv) or a tomogram with --target-spectrum"
@@ -162,7 +163,7 @@ def run(
 
 
 def _run_one(path: str, plan: Plan, outcome: Outcome, threads: int | None, reporter: Reporter) -> None:
-    settings, folder = plan.settings, outcome.folder
+    settings, folder = plan.settings.for_tomogram(outcome.name), outcome.folder
     common: dict[str, Any] = {"reporter": reporter, "overwrite": plan.overwrite}
     with _timed(outcome, "ingest"):
         image = ingest(path, folder, settings.ingest, **common)

@@ -8,9 +8,9 @@ import json
 import numpy as np
 import pytest
 
-from deepict_dask.cli.evaluate import evaluate_picks, lengths
+from deepict_dask.cli.evaluate import evaluate_picks
 from deepict_dask.cli.merge import merge_tables
-from deepict_dask.errors import InputError, OutputExistsError
+from deepict_dask.errors import OutputExistsError
 from deepict_dask.io.tables import read_particles, write_particles
 from deepict_dask.particles import Particles
 from tests.conftest import write_mrc
@@ -94,12 +94,3 @@ def test_merge_writes_the_union(tables, tmp_path, capsys):
     )
     assert "80" in capsys.readouterr().out
     assert 40 < len(read_particles(out)) < 80
-
-
-def test_lengths_are_one_number_or_three():
-    assert lengths("3", "--abc") == (3, 3, 3)
-    assert lengths("1, 2.5,4", "--abc") == (1, 2.5, 4)
-    assert lengths(None, "--abc") is None
-    for text in ("1,2", "a", "", "1,2,nan"):
-        with pytest.raises(InputError, match="--abc"):
-            lengths(text, "--abc")

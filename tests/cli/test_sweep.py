@@ -7,8 +7,8 @@ import yaml
 
 from deepict_dask.cli.crossvalidate import crossvalidate_network
 from deepict_dask.cli.sweep import sweep_hyperparameters
+from deepict_dask.config import commented_yaml
 from deepict_dask.config.sweep import SweepSettings
-from deepict_dask.config.sweep_file import commented_sweep_yaml
 from deepict_dask.errors import SettingsError
 from deepict_dask.networks.checkpoint import load_checkpoint
 from tests.learning.cells import training_tree, write_cells
@@ -71,4 +71,4 @@ def test_defaults_with_a_file_print_what_it_means(folder, capsys):
     printed = yaml.safe_load(capsys.readouterr().out)
     assert printed["folds"]["folds"] == 2 and printed["training"]["name"] == "tiny"
     assert SweepSettings.model_validate(printed).search.method == "paper"
-    assert "# Values to try" in commented_sweep_yaml(SweepSettings)
+    assert "# Values to try" in commented_yaml(SweepSettings.example())

@@ -8,8 +8,8 @@ import yaml
 
 from deepict_dask.cli.terminal import TerminalReporter
 from deepict_dask.cli.train import train_network
-from deepict_dask.config.training import EXAMPLE
-from deepict_dask.config.training_file import load_train_settings
+from deepict_dask.config import load_settings
+from deepict_dask.config.training import EXAMPLE, TrainSettings
 from deepict_dask.errors import SettingsError
 from deepict_dask.networks.checkpoint import load_model
 from deepict_dask.simulation import simulate_cell
@@ -56,7 +56,7 @@ def test_settings_in_a_model_out(file, capsys):
 def test_defaults_are_printed_to_be_filled_in(file, capsys, tmp_path):
     train_network(False, settings=None, defaults=True)
     (tmp_path / "printed.yaml").write_text(capsys.readouterr().out)
-    assert load_train_settings(tmp_path / "printed.yaml") == EXAMPLE
+    assert load_settings(tmp_path / "printed.yaml", None, TrainSettings) == EXAMPLE
     train_network(False, settings=file, defaults=True, epochs=7)
     assert yaml.safe_load(capsys.readouterr().out)["fit"]["epochs"] == 7
 
@@ -66,7 +66,7 @@ def test_mistakes_on_the_command_line_are_said(file):
         train_network(False, settings=None)
     with pytest.raises(SettingsError, match="KEY=VALUE"):
         train_network(False, settings=file, assign=["depth"])
-    with pytest.raises(SettingsError, match="no training setting 'dept'"):
+    with pytest.raises(SettingsError, match="no setting 'dept'; did you mean depth"):
         train_network(False, settings=file, assign=["dept=3"])
     with pytest.raises(SettingsError, match="YAML"):
         train_network(False, settings=file, assign=["depth={"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from deepict_dask.config import commented_yaml, load_settings
 from deepict_dask.config.sweep import CrossValidateSettings, SweepSettings, with_hyperparameters
-from deepict_dask.config.sweep_file import commented_sweep_yaml, load_sweep_settings
 from deepict_dask.config.training import EXAMPLE
 from deepict_dask.errors import MissingFileError, SettingsError
 
@@ -27,18 +27,16 @@ def write(folder, content):
 def test_what_defaults_prints_can_be_read_again_and_says_the_same(model, tmp_path):
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(TRAINING))
     path = tmp_path / "settings.yaml"
-    path.write_text(commented_sweep_yaml(model))
-    settings = load_sweep_settings(path, model)
+    path.write_text(commented_yaml(model.example()))
+    settings = load_settings(path, None, model)
     assert settings == model(training=TRAINING)
-    path.write_text(commented_sweep_yaml(model, settings))
-    assert load_sweep_settings(path, model) == settings
+    path.write_text(commented_yaml(settings))
+    assert load_settings(path, None, model) == settings
 
 
 def test_options_win_over_the_file(tmp_path):
     path = write(tmp_path, {"training": TRAINING, "output": "a", "cluster": {"workers": 3}})
-    found = load_sweep_settings(
-        path, SweepSettings, {"output": "b", "workers": 2, "threads": None, "at_once": 1}
-    )
+    found = load_settings(path, {"output": "b", "workers": 2, "threads": None, "at_once": 1}, SweepSettings)
     assert (found.output, found.cluster.workers, found.cluster.threads, found.at_once) == ("b", 2, None, 1)
 
 
@@ -67,13 +65,13 @@ def test_options_win_over_the_file(tmp_path):
 def test_mistakes_are_said_in_a_sentence(changes, said, tmp_path):
     path = write(tmp_path, {"training": TRAINING} | changes)
     with pytest.raises(SettingsError) as error:
-        load_sweep_settings(path, SweepSettings)
+        load_settings(path, None, SweepSettings)
     assert said in str(error.value) and str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_missing_file_says_how_to_write_one(tmp_path):
     with pytest.raises(MissingFileError, match="deepict-dask crossvalidate --defaults >"):
-        load_sweep_settings(tmp_path / "none.yaml", CrossValidateSettings)
+        load_settings(tmp_path / "none.yaml", None, CrossValidateSettings)
 
 
 def test_hyperparameters_keep_their_types_and_reach_the_settings():

@@ -7,8 +7,9 @@ import json
 
 import pytest
 
+from deepict_dask.config import load_settings
 from deepict_dask.config.sweep import SweepSettings
-from deepict_dask.config.training_file import load_train_settings
+from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import WorkError
 from deepict_dask.learning import sweep as module
 from deepict_dask.learning.fold import PRUNE, RESULT
@@ -71,7 +72,7 @@ def test_the_papers_order_finds_the_best_and_writes_it_down(formula, cells, tmp_
     # One hyperparameter after the other; what is known is not trained again.
     assert formula.done == [(1, 2, 0.0), (2, 2, 0.0), (1, 4, 0.0), (1, 4, 0.1)]
     assert found.best.chosen == {"depth": 1, "initial_features": 4, "decoder_dropout": 0.0}
-    best = load_train_settings(tmp_path / "best.yaml")
+    best = load_settings(tmp_path / "best.yaml", None, TrainSettings)
     assert (best.network.depth, best.network.initial_features) == (1, 4)
     rows = list(csv.DictReader((tmp_path / "trials.csv").open()))
     assert [r["best"] for r in rows] == ["0", "0", "1", "0"]

@@ -193,7 +193,7 @@ def test_the_file_beside_a_table_says_the_voxel_size_of_no_picks(tmp_path):
         ({}, "choose one with --class"),
         ({"class_name": "tric"}, "no class 'tric'"),
         ({"class_name": "fas", "tolerance": 0}, "not a positive distance"),
-        ({"class_name": "fas", "voxel_size": -1}, "positive numbers in A"),
+        ({"class_name": "fas", "voxel_size": -1}, "voxel size in A is one positive number"),
     ],
 )
 def test_mistakes_are_sentences(tmp_path, change, word):
