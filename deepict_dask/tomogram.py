@@ -4,14 +4,64 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deepict_dask.errors import InputError
+from deepict_dask.geometry import Shape
 
 if TYPE_CHECKING:
     import xarray
 
 VoxelSize = tuple[float, float, float]
+
+SAME_VOXEL_SIZE = 0.05
+"""Voxel sizes that differ by no more than this share count as the same."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The voxels of a volume over a specimen; the center of the first one is the origin.
+
+    Attributes
+    ----------
+    shape : (int, int, int)
+        (z, y, x) voxels.
+    voxel_size : (float, float, float) or None
+        (z, y, x) in A; None where it is not known.
+    """
+
+    shape: Shape
+    voxel_size: VoxelSize | None
+
+    def __str__(self) -> str:
+        return f"{by(self.shape)} voxels of {angstrom(self.voxel_size)}"
+
+
+def by(shape: tuple[int, ...]) -> str:
+    """Write a shape.
+
+    >>> by((1, 2, 3))
+    '1 x 2 x 3'
+    """
+    return " x ".join(map(str, shape))
+
+
+def angstrom(size: VoxelSize | float | None) -> str:
+    """Write a voxel size; one number where it is the same on all axes.
+
+    >>> angstrom((10.0, 10.0, 10.0)), angstrom((10.0, 5.0, 5.0)), angstrom(None)
+    ('10 A', '10 x 5 x 5 A', 'unknown size')
+    """
+    if size is None:
+        return "unknown size"
+    edges = [f"{edge:.6g}" for edge in ((size,) * 3 if isinstance(size, (int, float)) else size)]
+    return (edges[0] if len(set(edges)) == 1 else " x ".join(edges)) + " A"
+
+
+def same_voxel_size(a: VoxelSize | float, b: VoxelSize | float) -> bool:
+    """Say whether two voxel sizes in A agree to 5 % on every axis."""
+    return all(abs(x / y - 1) <= SAME_VOXEL_SIZE for x, y in zip(per_axis(a), per_axis(b), strict=True))
 
 
 def tomogram(

@@ -37,11 +37,15 @@ def crossvalidate_network(
     if chosen is None:
         return
     from deepict_dask.cli.work import workers
+    from deepict_dask.io.claim import claimed
+    from deepict_dask.io.location import Location
     from deepict_dask.learning.crossvalidate import crossvalidate
+    from deepict_dask.stages.work import Work
 
     reporter = TerminalReporter(quiet)
-    with workers(chosen.cluster, reporter):
-        result = crossvalidate(chosen, reporter, overwrite=overwrite)
+    folder = Location.of(chosen.output)
+    with workers(chosen.cluster, reporter), claimed(folder, "deepict-dask crossvalidate") as claim:
+        result = crossvalidate(chosen, Work(reporter, overwrite, claim=claim))
     if not quiet:
         rows = [
             (

@@ -16,6 +16,7 @@ from deepict_dask.cli.terminal import TerminalReporter
 from deepict_dask.cli.work import workers
 from deepict_dask.config import load_settings
 from deepict_dask.data import demo_network_path
+from deepict_dask.io.location import Location
 
 # Radius in A within which a pick counts as found, as in the paper.
 TOLERANCE = 135.0
@@ -25,7 +26,7 @@ def demonstrate(quiet: bool, *, output: Path, seed: int, overwrite: bool, **opti
     """Simulate a cell, run the whole job on it, score the picks and say what to do next."""
     from deepict_dask.scoring.picks import evaluate
     from deepict_dask.simulation import simulate_cell
-    from deepict_dask.stages.run import prepare, run
+    from deepict_dask.stages.run import plan_run, run
 
     began = time.perf_counter()
     reporter = TerminalReporter(quiet)
@@ -41,7 +42,7 @@ def demonstrate(quiet: bool, *, output: Path, seed: int, overwrite: bool, **opti
     _write_truth(truth, cell.truth)
     shape = " x ".join(map(str, cell.tomogram.shape))
     reporter.say(f"{mrc}: {shape} voxels of {cell.voxel_size:g} A, {len(cell.truth)} particles")
-    plan = prepare([str(mrc)], output, settings, overwrite=overwrite)
+    plan = plan_run([str(mrc)], Location.of(output), settings, overwrite=overwrite)
     with workers(settings.cluster, reporter) as threads:
         (outcome,) = run(plan, threads=threads, reporter=reporter)
     if outcome.error is not None:
@@ -58,7 +59,7 @@ The tomogram and the probability map are OME-Zarr, for napari and other viewers:
   {outcome.folder / "tomogram.zarr"}
   {outcome.folder / "probability.zarr"}
 Next, pick with another threshold (no new inference), score that, or find out what a file is:
-  deepict-dask pick {output} --threshold 0.3 --min-size 300 --overwrite
+  deepict-dask pick {output} --threshold 0.3 --overwrite
   deepict-dask evaluate {output} {truth}
   deepict-dask info {outcome.folder / "probability.zarr"}
 With your own tomogram and network:

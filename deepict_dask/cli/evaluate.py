@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.config import load_settings
 from deepict_dask.errors import InputError
+from deepict_dask.io.location import Location
 from deepict_dask.tomogram import per_axis
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def evaluate_picks(
     settings = load_settings(None, options)
     reporter = TerminalReporter(quiet)
     if output is not None:
-        check_output(output, overwrite=overwrite)
+        check_output(Location.of(output), overwrite=overwrite)
         if plot:
             try:
                 require_matplotlib()
@@ -76,7 +77,7 @@ def evaluate_picks(
     if not quiet or output is None:
         show_evaluation(evaluation, title)
     if output is not None:
-        for path in write_evaluation(evaluation, output, plot=plot):
+        for path in write_evaluation(evaluation, Location.of(output), plot=plot):
             reporter.say(f"wrote {path}")
 
 

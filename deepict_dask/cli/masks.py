@@ -50,8 +50,12 @@ def make_masks(
     from pydantic import ValidationError
 
     from deepict_dask.config.masks import MaskSettings
+    from deepict_dask.io.claim import claimed
+    from deepict_dask.io.location import Location
     from deepict_dask.io.source import open_source
     from deepict_dask.learning.masks import masks, read_positions
+    from deepict_dask.names import check_name
+    from deepict_dask.stages.work import Work
 
     settings = load_settings(None, options)
     try:
@@ -70,8 +74,9 @@ def make_masks(
     source = open_source(tomogram, voxel_size=settings.ingest.voxel_size, dataset=settings.ingest.dataset)
     particles = read_positions(tables if isinstance(tables, dict) else {"particle": tables})
     reporter = TerminalReporter(quiet)
-    with workers(settings.cluster, reporter):
-        image = masks(source, particles, output / source.name, wanted, reporter=reporter, overwrite=overwrite)
+    folder = Location.of(output) / check_name(source.name, f"the tomogram {tomogram}")
+    with workers(settings.cluster, reporter), claimed(folder, "deepict-dask masks") as claim:
+        image = masks(source, particles, folder, wanted, Work(reporter, overwrite, claim=claim))
     if not quiet:
         n_voxels = math.prod(image.shape[-3:])
         rows = [

@@ -85,7 +85,7 @@ def pick(context: click.Context, /, runs: tuple[str, ...], **options: Any) -> No
     """
     from deepict_dask.cli import work
 
-    work.pick_again(runs, is_quiet(context), **options)
+    work.pick_stored(runs, is_quiet(context), **options)
 
 
 @click.command()
@@ -113,4 +113,19 @@ def _pipeline(context: click.Context, until: str, **options: Any) -> None:
     work.pipeline(until, is_quiet(context), **options)
 
 
-COMMANDS = (run, ingest, equalize, segment, pick, spectrum)
+@click.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--deep", is_flag=True, help="Read everything and compare every byte; else names and sizes.")
+@click.pass_context
+def check(context: click.Context, /, folder: Path, deep: bool) -> None:
+    """Check that the outputs of a run are whole.
+
+    RUN is a run folder, or the folder of a tomogram in one. Exits with 1 if something is missing or is not what
+    was written.
+    """
+    from deepict_dask.cli import work
+
+    work.check_outputs(folder, is_quiet(context), deep=deep)
+
+
+COMMANDS = (run, ingest, equalize, segment, pick, spectrum, check)

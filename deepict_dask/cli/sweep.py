@@ -42,11 +42,15 @@ def sweep_hyperparameters(
     if chosen is None:
         return
     from deepict_dask.cli.work import workers
+    from deepict_dask.io.claim import claimed
+    from deepict_dask.io.location import Location
     from deepict_dask.learning.sweep import sweep
+    from deepict_dask.stages.work import Work
 
     reporter = TerminalReporter(quiet)
-    with workers(chosen.cluster, reporter):
-        result = sweep(chosen, reporter, overwrite=overwrite)
+    folder = Location.of(chosen.output)
+    with workers(chosen.cluster, reporter), claimed(folder, "deepict-dask sweep") as claim:
+        result = sweep(chosen, Work(reporter, overwrite, claim=claim))
     names = list(chosen.search.space)
     if not quiet:
         rows = [

@@ -43,9 +43,13 @@ def train_network(
     chosen = chosen_settings(TrainSettings, EXAMPLE, settings, options, defaults=defaults)
     if chosen is None:
         return
+    from deepict_dask.io.claim import claimed
+    from deepict_dask.io.location import Location
     from deepict_dask.learning.train import train
+    from deepict_dask.stages.work import Work
 
-    result = train(chosen, TerminalReporter(quiet), overwrite=overwrite)
+    with claimed(Location.of(chosen.output), "deepict-dask train") as claim:
+        result = train(chosen, Work(TerminalReporter(quiet), overwrite, claim=claim))
     if quiet:
         return
     best, n = result.best, len(result.history)

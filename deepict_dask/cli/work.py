@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deepict_dask.cli.failure import exit_if_failed
+import click
+
+from deepict_dask.cli.failure import report_error
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.cluster import connect, local_plan
-from deepict_dask.config import ClusterSettings, load_settings
+from deepict_dask.config import ClusterSettings, Settings, load_settings, merge_given
 from deepict_dask.errors import OutputExistsError
+from deepict_dask.io.location import Location
 
 
 def pipeline(
@@ -25,54 +29,125 @@ def pipeline(
     **options: Any,
 ) -> None:
     """Run the stages up to one of them and print what came of it; exits with 1 or 2 if a tomogram failed."""
-    from deepict_dask.stages.run import prepare, run
+    from deepict_dask.stages.run import Outcome, plan_run, run
 
-    settings = load_settings(config, options)
-    plan = prepare(tomograms, output, settings, until=until, overwrite=overwrite)  # type: ignore[arg-type]
+    settings = absolute_paths(load_settings(config, options))
+    plan = plan_run(tomograms, Location.of(output), settings, until=until, overwrite=overwrite)  # type: ignore[arg-type]
     reporter = TerminalReporter(quiet)
-    with workers(settings.cluster, reporter) as threads:
-        outcomes = run(plan, threads=threads, reporter=reporter)
+    codes: list[int] = []
+
+    def done(outcome: Outcome) -> None:
+        if outcome.error is not None:
+            codes.append(report_error(outcome.error, outcome.name))
+
+    if plan.is_done:
+        reporter.say("everything is there already, made with the same settings; no workers are started")
+        outcomes = run(plan, reporter=reporter, done=done)
+    else:
+        with workers(settings.cluster, reporter) as threads:
+            outcomes = run(plan, threads=threads, reporter=reporter, done=done)
     if not quiet:
         _summary(outcomes, output)
-    exit_if_failed({o.name: o.error for o in outcomes})
+    exit_code(codes, len(outcomes))
 
 
-def pick_again(
+def pick_stored(
     runs: Sequence[str], quiet: bool, *, config: Path | None, overwrite: bool, **options: Any
 ) -> None:
     """Pick from stored probability maps."""
-    from deepict_dask.io.ome_zarr import open_image
-    from deepict_dask.stages.pick import pick, pickable
+    from deepict_dask.stages.pick_again import PickOutcome, pick_again, plan_pick
 
-    settings = load_settings(config, options)
-    paths = list(pickable(list(runs)))
+    def change(used: Settings) -> Settings:
+        return absolute_paths(merge_given(used, config, options))
+
+    maps, failed = plan_pick(runs, change)
     reporter = TerminalReporter(quiet)
-    rows = []
-    with workers(settings.cluster, reporter):
-        for path in paths:
-            image = open_image(path)
-            for picked in pick(image, path.parent, settings.pick, reporter=reporter, overwrite=overwrite):
-                rows.append((image.name, picked.class_name, str(picked.n_particles), str(picked.tables[0])))
+    codes = [report_error(o.error, o.name) for o in failed if o.error is not None]
+
+    def done(outcome: PickOutcome) -> None:
+        if outcome.error is not None:
+            codes.append(report_error(outcome.error, outcome.name))
+
+    with workers(load_settings(config, options).cluster, reporter):
+        outcomes = pick_again(maps, overwrite=overwrite, reporter=reporter, done=done)
     if not quiet:
-        print_table("Picked", ("tomogram", "class", "particles", "table"), rows)
+        rows = [
+            (o.name, p.class_name, str(p.n_particles), "kept" if p.is_kept else "written", str(p.tables[0]))
+            for o in outcomes
+            for p in o.picked
+        ]
+        print_table("Picked", ("tomogram", "class", "particles", "status", "table"), rows)
+    exit_code(codes, len(outcomes) + len(failed))
 
 
 def spectrum(
     quiet: bool, *, tomogram: str, output: Path, convention: str, overwrite: bool, **options: Any
 ) -> None:
     """Extract an amplitude spectrum and write it."""
-    from deepict_dask.stages.equalize import spectrum_of_file, write_spectrum
+    from deepict_dask.io.spectra import write_spectrum
+    from deepict_dask.stages.equalize import spectrum_of_file
 
     settings = load_settings(None, options)
-    if output.exists() and not overwrite:
+    target = Location.of(output)
+    if target.exists() and not overwrite:
         raise OutputExistsError(f"{output} exists; use --overwrite to replace it")
     reporter = TerminalReporter(quiet)
     with workers(settings.cluster, reporter):
         found = spectrum_of_file(tomogram, convention, settings.ingest)  # type: ignore[arg-type]
-    write_spectrum(found, output)
+    write_spectrum(found, target)
     reporter.say(
         f"{output}: amplitude spectrum of {tomogram}, {len(found.amplitude)} shells, convention {convention}"
     )
+
+
+def check_outputs(folder: Path, quiet: bool, *, deep: bool) -> None:
+    """Compare the outputs of a run with their manifests, print what was found; exits with 1 if something is damaged."""
+    from deepict_dask.stages.check import check_run
+
+    where = Location.of(folder)
+    findings = list(check_run(where, deep=deep))
+    if not quiet:
+        rows = [(f.output.relative_to(where), f.state) for f in findings]
+        print_table(f"{where}, {'every byte' if deep else 'names and sizes'}", ("output", "state"), rows)
+    bad = [f for f in findings if f.state != "whole"]
+    for finding in bad:
+        click.echo(f"{finding.output.relative_to(where)}: {finding.problem}", err=True)
+    if any(f.state == "damaged" for f in bad):
+        sys.exit(1)
+
+
+def absolute_paths(settings: Settings) -> Settings:
+    """Make the paths in settings absolute, at the border: later steps may run in another working directory."""
+    target, model = settings.equalize.target_spectrum, settings.segment.model
+    region = settings.pick.region
+    return settings.model_copy(
+        update={
+            "equalize": settings.equalize.model_copy(update={"target_spectrum": _absolute(target)}),
+            "segment": settings.segment.model_copy(update={"model": _absolute_model(model)}),
+            "pick": settings.pick.model_copy(
+                update={
+                    "region": {name: _absolute(path) for name, path in region.items()}
+                    if isinstance(region, Mapping)
+                    else _absolute(region)
+                }
+            ),
+        }
+    )
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else Location.of(path).url
+
+
+def _absolute_model(model: str | None) -> str | None:
+    """Keep the name of a bundled network; it is no path."""
+    return model if model == "demo_network" and not Location.of(model).exists() else _absolute(model)
+
+
+def exit_code(codes: Sequence[int], n: int) -> None:
+    """Exit with 1 or 2 if something failed: 2, a mistake of the user's, only where nothing else happened."""
+    if codes:
+        sys.exit(2 if len(codes) == n and set(codes) == {2} else 1)
 
 
 @contextmanager
@@ -104,11 +179,11 @@ def _summary(outcomes: Sequence[Any], output: Path) -> None:
     several = any(len(o.picked) > 1 for o in outcomes)
     rows = []
     for o in outcomes:
-        status = "failed" if o.error else "done"
+        status = "failed" if o.error else "kept" if o.kept.issuperset(o.seconds) else "done"
         found = ", ".join(
             f"{p.class_name} {p.n_particles}" if several else str(p.n_particles) for p in o.picked
         )
-        times = [f"{o.seconds[s]:.1f}" if s in o.seconds else "-" for s in stages]
+        times = ["kept" if s in o.kept else f"{o.seconds[s]:.1f}" if s in o.seconds else "-" for s in stages]
         rows.append((o.name, status, found or "-", *times))
     print_table(
         f"Run folder {output}", ("tomogram", "status", "particles", *(f"{s} (s)" for s in stages)), rows

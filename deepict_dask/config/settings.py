@@ -32,9 +32,13 @@ class IngestSettings(Section):
     dataset: str | None = Field(
         None, description="Dataset inside an HDF5 file; needed where it holds several."
     )
-    axes: Literal["zyx", "xzy"] = Field(
-        "zyx",
-        description="zyx: the file's sections lie along z; xzy: along y, as IMOD's tilt leaves a tomogram (X-Z-Y).",
+    channel: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Which of several channels of a file, from 0; needed where it holds several."
+    )
+    axes: Literal["xyz", "xzy"] | None = Field(
+        None,
+        description="How the axes lie in the file, the fastest first; xzy: as IMOD's tilt leaves a tomogram. "
+        "None: as the header says.",
     )
     use_origin: bool = Field(False, description="Add the origin in the file's header to the positions in A.")
     clip: Annotated[float, Field(gt=0)] | None = Field(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 import dask
 import dask.array as da
@@ -51,6 +52,76 @@ def _reduced(
     block_id: tuple[int, ...] = (),
 ) -> np.ndarray:
     return boxed(function(block, index=block_id, **function_kwargs), block.ndim)
+
+
+class Target(Protocol):
+    """Where blocks are written; small, opened by the task that writes."""
+
+    def write(self, region: tuple[slice, ...], block: np.ndarray) -> tuple[Any, ...]:
+        """Write a block and say what was written."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """One block that was written.
+
+    Attributes
+    ----------
+    part : object
+        What the reduction of the block gave.
+    receipt : tuple
+        What its target says was written.
+    """
+
+    part: Any
+    receipt: tuple[Any, ...]
+
+
+def written(array: da.Array, target: Target, function: Callable[..., Any], **kwargs: Any) -> da.Array:
+    """Write every block and reduce it to one Python object, lazily, in the task that computes it.
+
+    Parameters
+    ----------
+    array : dask.array.Array
+        Chunked as the target's blocks; a leading channel axis must be in one piece.
+    target : Target
+        Travels with the graph.
+    function, **kwargs
+        As for `per_block`.
+
+    Returns
+    -------
+    dask.array.Array of object
+        One `Written` per block, in the grid's order; for `execute`.
+    """
+    ends = [np.cumsum((0, *sizes)).tolist() for sizes in array.chunks]
+    ones = tuple((1,) * n for n in array.numblocks)
+    return da.map_blocks(
+        _written,
+        array,
+        target=target,
+        ends=ends,
+        function=function,
+        function_kwargs=kwargs,
+        chunks=ones,
+        dtype=object,
+        meta=np.empty((0,) * array.ndim, object),
+    )
+
+
+def _written(
+    block: np.ndarray,
+    target: Target,
+    ends: list[list[int]],
+    function: Callable[..., Any],
+    function_kwargs: dict[str, Any],
+    block_id: tuple[int, ...] = (),
+) -> np.ndarray:
+    region = tuple(slice(e[i], e[i + 1]) for e, i in zip(ends, block_id, strict=True))
+    receipt = target.write(region, block)
+    out = np.empty((1,) * block.ndim, object)
+    out.flat[0] = Written(function(block, index=block_id, **function_kwargs), receipt)
+    return out
 
 
 def execute(parts: da.Array, stores: Sequence[da.Array] = (), advance: Advance = lambda n: None) -> list[Any]:

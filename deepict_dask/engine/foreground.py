@@ -101,7 +101,12 @@ def block_mask(*blocks: np.ndarray, rule: Rule, block_info: Any = None) -> np.nd
     start = block_start(block_info, rule)
     mask = threshold_block(blocks[0], rule.threshold, start, rule.scale)
     if len(blocks) > 1:
-        mask &= blocks[1] != 0
+        region = blocks[1]
+        if region.dtype.kind == "f" and np.isnan(region).any():
+            raise InputError(
+                "the region mask holds NaN, which is neither inside nor outside; write 0 where nothing is inside"
+            )
+        mask &= region > 0
     clear_border(mask, start, rule.shape, rule.border)
     return mask
 

@@ -1,42 +1,24 @@
-"""Networks compared: tables with a row per training, and pictures of them."""
+"""Pictures of networks compared: folds and trials."""
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from deepict_dask.io.location import Location
 from deepict_dask.io.plots import COLORS, require_matplotlib
 
 Row = Mapping[str, Any]
 _SHOWN = {"precision": "precision", "recall": "recall", "f1": "F1", "best_f1": "best F1", "auprc": "AUPRC"}
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> Path:
-    """Write rows as CSV in one step; what a row does not have, or is not known, is an empty cell."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for row in rows:
-            cells = [row.get(name) for name in columns]
-            writer.writerow(
-                ["" if c is None or (isinstance(c, float) and math.isnan(c)) else c for c in cells]
-            )
-    os.replace(partial, path)
-    return path
-
-
-def plot_folds(path: Path, rows: Sequence[Row], title: str = "") -> Path:
+def plot_folds(path: Location, rows: Sequence[Row], title: str = "") -> Location:
     """Draw the scores of each fold, and their mean and standard deviation, per class, as PNG.
 
     Parameters
     ----------
-    path : Path
+    path : Location
         Appears when it is whole.
     rows : sequence of mapping
         One per fold and class, with ``class``, ``precision``, ``recall``, ``f1``, ``best_f1`` and ``auprc``.
@@ -80,12 +62,12 @@ def plot_folds(path: Path, rows: Sequence[Row], title: str = "") -> Path:
     return _save(figure, path)
 
 
-def plot_trials(path: Path, rows: Sequence[Row], names: Sequence[str], word: str) -> Path:
+def plot_trials(path: Location, rows: Sequence[Row], names: Sequence[str], word: str) -> Location:
     """Draw scores of trials in their order, and over the values of each hyperparameter, as PNG.
 
     Parameters
     ----------
-    path : Path
+    path : Location
         Appears when it is whole.
     rows : sequence of mapping
         One per trial, in order, with ``score`` (None where it failed), ``status`` and the hyperparameters.
@@ -155,9 +137,7 @@ def _key(value: Any) -> tuple[Any, str]:
     return (number, str(value).lower() if isinstance(value, bool) else str(value))
 
 
-def _save(figure: Any, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    figure.savefig(partial, format="png", dpi=130)
-    os.replace(partial, path)
-    return path
+def _save(figure: Any, file: Location) -> Location:
+    with file.publish() as path:
+        figure.savefig(path, format="png", dpi=130)
+    return file

@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import csv
-import os
 from collections.abc import Sequence
-from math import isnan
-from pathlib import Path
+from typing import Any
 
+from deepict_dask.io.location import Location
 from deepict_dask.io.plots import COLORS, require_matplotlib
+from deepict_dask.io.scores import write_rows
 from deepict_dask.networks.training.recipe import Epoch
 
 _COLUMNS = ("epoch", "loss", "validation_loss", "learning_rate", "seconds", "patches_per_second", "is_best")
 
 
-def write_history(path: Path, history: Sequence[Epoch], classes: Sequence[str]) -> Path:
+def write_history(path: Location, history: Sequence[Epoch], classes: Sequence[str]) -> Location:
     """Write a CSV with a row per epoch: losses, learning rate, time, and the Dice score of each class."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*_COLUMNS, *(f"dice_{name}" for name in classes)))
-        for epoch in history:
-            values = [getattr(epoch, name) for name in _COLUMNS]
-            values[-1] = int(epoch.is_best)
-            writer.writerow((*values, *("" if isnan(d) else d for d in epoch.dice)))
-    os.replace(partial, path)
-    return path
+    columns = (*_COLUMNS, *(f"dice_{name}" for name in classes))
+    rows = []
+    for epoch in history:
+        row: dict[str, Any] = {name: getattr(epoch, name) for name in _COLUMNS}
+        row["is_best"] = int(epoch.is_best)
+        rows.append(row | {f"dice_{name}": d for name, d in zip(classes, epoch.dice, strict=True)})
+    return write_rows(path, columns, rows)
 
 
 def plot_learning_curve(
-    path: Path, history: Sequence[Epoch], classes: Sequence[str], title: str = ""
-) -> Path:
+    path: Location, history: Sequence[Epoch], classes: Sequence[str], title: str = ""
+) -> Location:
     """Draw losses, Dice scores and learning rate over the epochs as PNG.
 
     Parameters
     ----------
-    path : Path
+    path : Location
         Appears when it is whole.
     history : sequence of Epoch
         At least one.
@@ -82,7 +78,6 @@ def plot_learning_curve(
     left.legend(frameon=False, title=f"best: epoch {best}")
     right.legend(frameon=False)
     figure.suptitle(title)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    figure.savefig(partial, format="png", dpi=120)
-    os.replace(partial, path)
+    with path.publish() as partial:
+        figure.savefig(partial, format="png", dpi=120)
     return path

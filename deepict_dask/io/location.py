@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union
 
-from deepict_dask.errors import FormatError, InputError, MissingFileError, OutputExistsError
+from deepict_dask.atomic import PARTIAL, make_folder, publish
+from deepict_dask.errors import FormatError, InputError, MissingFileError
 
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+)://")
 # What a process leaves that was killed while it wrote, unpacked or removed; nothing else begins so.
-PARTIAL, ASIDE, UNPACKED = ".partial-", ".removed-", ".unpacked-"
+ASIDE, UNPACKED = ".removed-", ".unpacked-"
 _Given = Union[str, "os.PathLike[str]", "Location"]
 _Same = TypeVar("_Same")
 
@@ -228,12 +229,7 @@ class Location:
         OutputExistsError
             If a file is in the way.
         """
-        try:
-            self.local_path().mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise OutputExistsError(
-                f"the folder {self} cannot be made: {error.filename or self} is a file; name another folder"
-            ) from error
+        make_folder(self.local_path())
         return self
 
     @contextlib.contextmanager
@@ -246,18 +242,8 @@ class Location:
             To write to; has the suffix of this location. It replaces what is here when the block ends without
             an error, and is removed otherwise.
         """
-        self.parent.make_folder()
-        partial = self.parent.local_path() / f"{PARTIAL}{uuid.uuid4().hex[:12]}{self.suffix[:16]}"
-        try:
-            yield partial
-            os.replace(partial, self.local_path())
-        except IsADirectoryError as error:
-            raise OutputExistsError(
-                f"{self} is a folder, and a file is to be written there; move it"
-            ) from error
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                partial.unlink()
+        with publish(self.local_path()) as path:
+            yield path
 
     def write(self, content: bytes | str) -> Location:
         """Write a file, whole or not at all; text becomes UTF-8."""

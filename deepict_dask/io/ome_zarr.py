@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from deepict_dask.errors import FormatError, InputError
-from deepict_dask.geometry import Shape
+from deepict_dask.errors import DamagedOutputError, FormatError, InputError, OutputExistsError
+from deepict_dask.geometry import BlockGrid, Shape
+from deepict_dask.io.location import Location
+from deepict_dask.io.manifest import GROUP, WAY_OUT, Manifest, Shard, check_whole
 from deepict_dask.io.ngff import multiscale_attributes, read_multiscale
-from deepict_dask.io.zarr_layout import compressor, inner_chunk, pyramid_levels
-from deepict_dask.io.zarr_store import local_store, make_room, open_array, open_group, to_json
-
-if TYPE_CHECKING:
-    import zarr
+from deepict_dask.io.stored_array import ImageWriter, StoredArray
+from deepict_dask.io.zarr_layout import compressors, inner_chunk, pyramid_levels
+from deepict_dask.io.zarr_store import local_store, open_group, to_json
+from deepict_dask.kernels.statistics import Statistics
+from deepict_dask.names import check_classes
+from deepict_dask.provenance import Provenance
+from deepict_dask.tomogram import Grid, VoxelSize
 
 __all__ = [
     "Image",
     "create_image",
-    "mark_complete",
+    "finish_image",
     "open_image",
     "open_own_image",
     "pyramid_levels",
@@ -33,15 +38,16 @@ __all__ = [
 KEY = "deepict_dask"
 _KINDS = ("tomogram", "probability", "labels")
 _VERSIONS = ("0.5", "0.4")
+Place = str | os.PathLike[str] | Location
 
 
 @dataclass(frozen=True)
 class Image:
-    """An OME-Zarr image: its path and what its metadata said when it was opened.
+    """An OME-Zarr image: where it is and what its metadata said when it was opened.
 
     Attributes
     ----------
-    path : str
+    location : Location
         The group.
     shape : tuple of int
         (z, y, x), or (c, z, y, x) with several classes.
@@ -57,20 +63,22 @@ class Image:
         Ours, under the key ``"deepict_dask"``; empty for images of other programs.
     is_foreign : bool
         Whether another program wrote it.
-    mode : str
-        ``"r"`` or ``"r+"``, with which ``levels`` are opened.
     """
 
-    path: str
+    location: Location
     shape: tuple[int, ...]
     dtype: np.dtype
-    voxel_size: tuple[float, float, float] | None
+    voxel_size: VoxelSize | None
     name: str
     version: str
     level_paths: tuple[str, ...]
     attributes: dict[str, Any] = field(default_factory=dict)
     is_foreign: bool = False
-    mode: str = "r"
+
+    @property
+    def path(self) -> str:
+        """Where it is, for sentences."""
+        return str(self.location)
 
     @property
     def is_complete(self) -> bool:
@@ -78,27 +86,118 @@ class Image:
         return self.is_foreign or self.attributes.get("complete") is True
 
     @property
+    def kind(self) -> str:
+        """``"tomogram"``, ``"probability"`` or ``"labels"``; empty for images of other programs."""
+        return str(self.attributes.get("kind") or "")
+
+    @property
     def classes(self) -> list[str]:
-        """Names of the classes of a probability map."""
-        return list(self.attributes.get("classes") or [])
+        """Names of the classes of a probability map.
+
+        Raises
+        ------
+        InputError
+            If one cannot be a name, or is there twice.
+        """
+        return list(check_classes(self.attributes.get("classes") or [], self.path))
 
     @property
-    def levels(self) -> list[zarr.Array]:
-        """The arrays of all levels, finest first, opened anew."""
-        return [open_array(Path(self.path, level), self.mode) for level in self.level_paths]
+    def provenance(self) -> Provenance | None:
+        """What made it; None where nothing of ours says so."""
+        return Provenance.from_json(self.attributes.get("made_by"))
 
     @property
-    def array(self) -> zarr.Array:
-        """The array of level 0, opened anew."""
-        return open_array(Path(self.path, self.level_paths[0]), self.mode)
+    def statistics(self) -> Statistics:
+        """Of all its voxels; InputError where they were not computed."""
+        try:
+            return Statistics(**self.attributes["statistics"])
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{self.path} has no statistics of its voxels; ingest its source again"
+            ) from error
+
+    @property
+    def spatial_shape(self) -> Shape:
+        """Size in (z, y, x) voxels."""
+        z, y, x = self.shape[-3:]
+        return z, y, x
+
+    @property
+    def grid(self) -> Grid:
+        """Its voxels, without classes."""
+        return Grid(self.spatial_shape, self.voxel_size)
+
+    @property
+    def own_grid(self) -> Grid:
+        """The voxels of the tomogram as it came: where it was rescaled for a network, not those of this image."""
+        shape, size = self.attributes.get("own_shape"), self.attributes.get("own_voxel_size")
+        if shape is None or size is None:
+            return self.grid
+        (z, y, x), (a, b, c) = map(int, shape), map(float, size)
+        return Grid((z, y, x), (a, b, c))
+
+    @property
+    def core(self) -> Shape | None:
+        """Size (z, y, x) in voxels of the blocks that it was written in; None where it does not say."""
+        core = self.attributes.get("core")
+        return None if core is None else (int(core[0]), int(core[1]), int(core[2]))
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What it consists of; None for images of other programs, and of versions of this one that wrote none.
+
+        Raises
+        ------
+        DamagedOutputError
+            If it should have one, which is not there or not the one that was written.
+        """
+        digest = self.attributes.get("manifest")
+        if digest is None:
+            return None
+        place = self.location / GROUP
+        try:
+            found = Manifest.from_json(open_group(place).attrs.asdict()[KEY])
+        except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DamagedOutputError(f"{place} is damaged or missing; {WAY_OUT}") from error
+        if found.digest != digest:
+            raise DamagedOutputError(f"{place} is not the one that was written with the image; {WAY_OUT}")
+        return found
+
+    @property
+    def array(self) -> StoredArray:
+        """A reference to the array of level 0."""
+        strict = self.is_complete and not self.is_foreign
+        manifest = self.manifest if strict and self.attributes.get("is_sparse") else None
+        return StoredArray.of(self._level(self.level_paths[0]), is_strict=strict, manifest=manifest)
+
+    @property
+    def writer(self) -> ImageWriter:
+        """What tasks write its blocks with."""
+        levels = tuple(StoredArray.of(self._level(name)) for name in self.level_paths)
+        return ImageWriter(levels, self.level_paths)
+
+    def _level(self, name: str) -> Location:
+        return self.location.join(*name.split("/"))
+
+    def check_whole(self, *, deep: bool = False) -> None:
+        """Compare what is there with the manifest: names and sizes, or with ``deep`` all bytes.
+
+        Raises
+        ------
+        DamagedOutputError
+            Naming the first file that is missing or is not what was written, and the way out.
+        """
+        manifest = self.manifest
+        if manifest is not None:
+            check_whole(self.location, manifest, deep=deep)
 
 
 def create_image(
-    path: str | Path,
+    path: Place,
     *,
     shape: tuple[int, ...],
     dtype: Any,
-    voxel_size: tuple[float, float, float],
+    voxel_size: VoxelSize,
     name: str,
     core: Shape,
     n_levels: int | None = None,
@@ -106,14 +205,14 @@ def create_image(
     kind: str = "tomogram",
     fill_value: float | None = None,
     classes: list[str] | None = None,
-    overwrite: bool = False,
+    made_by: Provenance | None = None,
 ) -> Image:
     """Make the group and the empty arrays of an image, ready to be written by core.
 
     Parameters
     ----------
-    path : str or Path
-        The group to make; folders above it are made too.
+    path : path or Location
+        The group to make; must be free. Folders above it are made too.
     shape : (int, int, int) or (int, int, int, int)
         (z, y, x) voxels; with several classes a leading c may be given or is added.
     dtype : numpy dtype
@@ -136,25 +235,27 @@ def create_image(
         is visible, else 0.
     classes : list of str, optional
         Classes of a probability map; more than one make a leading axis c.
-    overwrite : bool
-        Whether an image that is there is removed first. Anything else is left alone.
+    made_by : Provenance, optional
+        What it depends on; kept with it from the start.
 
     Returns
     -------
     Image
-        Opened for writing, and incomplete until ``mark_complete``.
+        Incomplete until ``finish_image``.
 
     Raises
     ------
     OutputExistsError
-        If something is there and is not to be, or must not be, removed.
+        If something is there.
     InputError
         If ``core`` cannot be halved ``n_levels - 1`` times, or an option is unknown.
     """
     import zarr
 
-    path = Path(path)
+    location = Location.of(path)
     dtype = np.dtype(dtype)
+    if classes:
+        check_classes(classes, f"the {kind} of {name}")
     lead = (len(classes),) if classes and len(classes) > 1 else ()
     if version not in _VERSIONS:
         raise InputError(f"OME-Zarr version {version!r} is unknown; choose one of {', '.join(_VERSIONS)}")
@@ -169,7 +270,9 @@ def create_image(
             f"a core of {core} voxels cannot be halved {n_levels - 1} times; use at most {most} levels or a core "
             "that can"
         )
-    make_room(path, overwrite)
+    if location.exists() and (not location.is_folder() or location.children()):
+        raise OutputExistsError(f"{location} exists already; remove it, or name another output folder")
+    location.make_folder()
     if fill_value is None:
         fill_value = math.nan if kind == "probability" and dtype.kind == "f" else 0
     attributes = multiscale_attributes(
@@ -180,40 +283,42 @@ def create_image(
         has_classes=bool(lead),
         method="nearest" if kind == "labels" else "mean",
     )
-    own: dict[str, Any] = {"kind": kind, "name": name, "complete": False}
+    own: dict[str, Any] = {"kind": kind, "name": name, "complete": False, "core": list(core)}
     if classes:
         own["classes"] = list(classes)
+    if made_by is not None:
+        own["made_by"] = made_by.to_json()
     # The attributes come with the group, so that whatever a killed process leaves is known as incomplete.
-    group = zarr.create_group(
-        local_store(path), zarr_format=3 if version == "0.5" else 2, attributes={**attributes, KEY: own}
+    zarr.create_group(
+        local_store(location),
+        zarr_format=3 if version == "0.5" else 2,
+        attributes={**attributes, KEY: to_json(own)},
     )
     for i in range(n_levels):
         shard = tuple(edge // 2**i for edge in core)
         chunk = (1,) * len(lead) + tuple(inner_chunk(edge) for edge in shard)
-        options: dict[str, Any] = {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
+        options: dict[str, Any] = {"zarr_format": 2, "chunk_key_encoding": {"name": "v2", "separator": "/"}}
         if version == "0.5":
             options = {"shards": lead + shard, "dimension_names": ("c", "z", "y", "x")[-len(chunk) :]}
-        group.create_array(
-            name=str(i),
+        zarr.create_array(
+            local_store(location / str(i)),
             shape=lead + tuple(-(-n // 2**i) for n in spatial),
             dtype=dtype,
             chunks=chunk,
-            compressors=compressor(kind, version),
+            compressors=compressors(kind, version),
             fill_value=fill_value,
             **options,
         )
-    return open_image(path, mode="r+")
+    return open_image(location)
 
 
-def open_image(path: str | Path, mode: str = "r") -> Image:
+def open_image(path: Place) -> Image:
     """Open an OME-Zarr image, ours or another program's.
 
     Parameters
     ----------
-    path : str or Path
+    path : path or Location
         The group, Zarr v3 (NGFF 0.5) or v2 (0.4 and older).
-    mode : str
-        ``"r"``, or ``"r+"`` to write into its arrays.
 
     Returns
     -------
@@ -227,36 +332,35 @@ def open_image(path: str | Path, mode: str = "r") -> Image:
     FormatError
         If it is not an image, its metadata is incomplete, or a level is missing.
     """
-    path = Path(path)
-    group = open_group(path, "r")
-    attributes = dict(group.attrs)
-    found = read_multiscale(attributes, str(path))
+    location = Location.of(path)
+    attributes = dict(open_group(location).attrs)
+    found = read_multiscale(attributes, str(location))
     if found is None:
-        raise FormatError(f"{path} is a Zarr group but not an OME-Zarr image (it has no multiscales)")
+        raise FormatError(f"{location} is a Zarr group but not an OME-Zarr image (it has no multiscales)")
     if found.axes[-3:] != ("z", "y", "x"):
         raise FormatError(
-            f"{path} has the axes {', '.join(found.axes)}; the last three axes of an image must be z, y, x"
+            f"{location} has the axes {', '.join(found.axes)}; the last three axes of an image must be z, y, x"
         )
-    first = open_array(path / found.paths[0], "r")
+    first = StoredArray.of(location.join(*found.paths[0].split("/")))
     if first.ndim != len(found.axes):
         raise FormatError(
-            f"{path} names {len(found.axes)} axes, but its array {found.paths[0]} has {first.ndim}"
+            f"{location} names {len(found.axes)} axes, but its array {found.paths[0]} has {first.ndim}"
         )
+    own = attributes.get(KEY)
     return Image(
-        path=str(path),
-        shape=tuple(first.shape),
-        dtype=np.dtype(first.dtype),
+        location=location,
+        shape=first.shape,
+        dtype=first.dtype,
         voxel_size=found.voxel_size,
         name=found.name,
         version=found.version,
         level_paths=found.paths,
-        attributes=dict(attributes.get(KEY) or {}),
-        is_foreign=KEY not in attributes,
-        mode=mode,
+        attributes=dict(own) if isinstance(own, dict) else {},
+        is_foreign=not isinstance(own, dict),
     )
 
 
-def open_own_image(path: str | Path) -> Image | None:
+def open_own_image(path: Place) -> Image | None:
     """Open an image that this package wrote, finished or not; None for anything else.
 
     Raises
@@ -264,46 +368,74 @@ def open_own_image(path: str | Path) -> Image | None:
     FormatError
         If it is ours and damaged.
     """
-    path = Path(path)
+    location = Location.of(path)
     try:
-        is_own = path.is_dir() and bool(read_attributes(path))
+        is_own = location.is_folder() and bool(read_attributes(location))
     except (InputError, OSError):
         return None
-    return open_image(path) if is_own else None
+    return open_image(location) if is_own else None
 
 
-def read_attributes(path: str | Path) -> dict[str, Any]:
+def read_attributes(path: Place) -> dict[str, Any]:
     """Read our attributes of a group, also of one whose making was interrupted; empty if it is not ours.
 
     ``complete`` is True among those of a finished output. MissingFileError or FormatError where
     there is no Zarr group.
     """
-    return dict(open_group(Path(path), "r").attrs.get(KEY) or {})
+    return dict(open_group(Location.of(path)).attrs.get(KEY) or {})
 
 
-def update_attributes(path: str | Path, **items: Any) -> None:
+def update_attributes(path: Place, **items: Any) -> None:
     """Set some of our attributes of an image, in one atomic write; the others stay.
 
     Parameters
     ----------
-    path : str or Path
+    path : path or Location
         The group.
     **items
         Anything JSON can say, numpy numbers, tuples and paths too; non-finite numbers are
         written as ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, as Zarr does.
     """
-    group = open_group(Path(path), "r+")
+    group = open_group(Location.of(path), "r+")
     own = dict(group.attrs.get(KEY) or {})
     group.update_attributes({KEY: {**own, **to_json(items)}})
 
 
-def mark_complete(path: str | Path, **attributes: Any) -> None:
-    """Say that an image is finished: the last thing that a stage writes.
+def finish_image(
+    image: Image, shards: Iterable[Shard], computed: Iterable[Shape] | None = None, **attributes: Any
+) -> Image:
+    """Write the manifest of an image, then say that it is finished: the last thing that a stage writes.
 
-    The attributes and the mark are written together, so an image is either complete with
-    all of them or incomplete.
+    Parameters
+    ----------
+    image : Image
+        From `create_image`, all of whose blocks were written.
+    shards : iterable of Shard
+        What the writing of the blocks gave, in any order.
+    computed : iterable of (int, int, int), optional
+        Numbers of the blocks that were computed; all of them unless given.
+    **attributes
+        Kept with it. They and the mark are written together, so an image is either complete with
+        all of them or incomplete.
+
+    Returns
+    -------
+    Image
+        Complete.
     """
-    update_attributes(path, **{**attributes, "complete": True})
+    import zarr
+
+    assert image.core is not None
+    manifest = Manifest.of(BlockGrid(image.spatial_shape, image.core), shards, computed)
+    zarr.create_group(
+        local_store(image.location / GROUP),
+        zarr_format=3 if image.version == "0.5" else 2,
+        attributes={KEY: manifest.to_json()},
+        overwrite=True,
+    )
+    mark = {"manifest": manifest.digest, "is_sparse": manifest.computed is not None, "complete": True}
+    update_attributes(image.location, **{**attributes, **mark})
+    return open_image(image.location)
 
 
 def _spatial_shape(shape: tuple[int, ...], lead: tuple[int, ...]) -> Shape:

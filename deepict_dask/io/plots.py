@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepict_dask.errors import InputError
+from deepict_dask.io.location import Location
 
 if TYPE_CHECKING:
     from deepict_dask.kernels.curves import Curve
@@ -47,17 +46,17 @@ def require_matplotlib() -> None:
 
 
 def plot_curves(
-    path: Path,
+    path: Location,
     pooled: Sequence[tuple[str, Curve, tuple[float, float]]],
     single: Sequence[tuple[str, str, Curve]] = (),
     *,
     kind: str = "picks",
-) -> Path:
+) -> Location:
     """Draw precision against recall, and precision, recall and F1 against the threshold.
 
     Parameters
     ----------
-    path : Path
+    path : Location
         PNG to write.
     pooled : sequence of (class, Curve, (recall, precision))
         One curve per class in its own color, and the point that was evaluated, which gets a dot.
@@ -68,7 +67,7 @@ def plot_curves(
 
     Returns
     -------
-    Path
+    Location
 
     Raises
     ------
@@ -111,10 +110,8 @@ def plot_curves(
             axes.title.set_fontsize(11)
         left.set_xlim(0, 1)
         left.set_aspect("equal")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        figure.savefig(partial, format="png")
-    os.replace(partial, path)
+        with path.publish() as partial:
+            figure.savefig(partial, format="png")
     return path
 
 

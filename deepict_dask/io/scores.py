@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from deepict_dask.io.location import Location
 from deepict_dask.kernels.curves import Curve
 
 SCORE_COLUMNS = (
@@ -27,12 +26,12 @@ SCORE_COLUMNS = (
 CURVE_COLUMNS = ("class", "tomogram", "threshold", "n_picked", "n_matched", "precision", "recall", "f1")
 
 
-def write_scores(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+def write_scores(path: Location, rows: Sequence[Mapping[str, Any]]) -> Location:
     """Write a row of scores per class and tomogram; what is not known is an empty cell."""
     return _write(path, SCORE_COLUMNS, ([row[name] for name in SCORE_COLUMNS] for row in rows))
 
 
-def write_curves(path: Path, curves: Sequence[tuple[str, str, Curve]]) -> Path:
+def write_curves(path: Location, curves: Sequence[tuple[str, str, Curve]]) -> Location:
     """Write a row per point of the curves; the threshold is empty for picks without a score."""
     rows = (
         [class_name, tomogram, *point]
@@ -50,14 +49,17 @@ def write_curves(path: Path, curves: Sequence[tuple[str, str, Curve]]) -> Path:
     return _write(path, CURVE_COLUMNS, rows)
 
 
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+def write_rows(path: Location, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Location:
+    """Write rows as CSV; what a row does not have, or is not known, is an empty cell."""
+    return _write(path, columns, ([row.get(name) for name in columns] for row in rows))
+
+
+def _write(file: Location, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Location:
+    with file.publish() as path, path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(
-            ["" if isinstance(cell, float) and math.isnan(cell) else cell for cell in row] for row in rows
+            ["" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell for cell in row]
+            for row in rows
         )
-    os.replace(partial, path)
-    return path
+    return file

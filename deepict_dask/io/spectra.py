@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from deepict_dask.errors import FormatError, InputError, MissingFileError
+from deepict_dask.io.location import Location
 from deepict_dask.spectrum import Convention, Spectrum
 
 _DEEPICT = ["freq", "intensity"]
 _PHYSICAL = ["frequency", "amplitude"]
 
 
-def write_spectrum(spectrum: Spectrum, path: str | Path) -> None:
+def write_spectrum(spectrum: Spectrum, path: str | Path | Location) -> None:
     """Write a spectrum.
 
     Parameters
@@ -40,7 +41,7 @@ def write_spectrum(spectrum: Spectrum, path: str | Path) -> None:
         lines.append("\t".join(_DEEPICT))
         keys = [str(int(f)) for f in spectrum.frequency]
     lines += [f"{key}\t{float(a)!r}" for key, a in zip(keys, spectrum.amplitude, strict=True)]
-    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    Location.of(path).write("\n".join(lines) + "\n")
 
 
 def read_spectrum(path: str | Path, convention: Convention | None = None) -> Spectrum:

@@ -51,15 +51,18 @@ def inner_chunk(edge: int) -> int:
     return chunk
 
 
-def compressor(kind: str, version: str) -> Any:
-    """Choose the codec of an image of a kind, for Zarr v3 (version 0.5) or v2 (0.4)."""
+def compressors(kind: str, version: str) -> Any:
+    """Choose the codecs of an image of a kind, for Zarr v3 (version 0.5) or v2 (0.4).
+
+    Chunks of Zarr v3 end in a checksum (CRC32C), so that a byte that a disk flips is an error when it is read.
+    """
     # Noise hardly shrinks, so tomograms take the fastest; probabilities and labels shrink well with zstd.
     if version == "0.4":
         import numcodecs
 
         return numcodecs.Blosc("lz4", 1, 2) if kind == "tomogram" else numcodecs.Zstd(level=0)
-    from zarr.codecs import BloscCodec, ZstdCodec
+    from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
     if kind == "tomogram":
-        return BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle")
-    return ZstdCodec(level=0)
+        return (BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"), Crc32cCodec())
+    return (ZstdCodec(level=0), Crc32cCodec())

@@ -1,17 +1,28 @@
-"""Zarr groups and arrays of the local file system, opened with errors that say what is wrong."""
+"""Zarr stores of the file system: strict when reading our outputs, taking digests when writing them.
+
+Stores are rooted at an array's own folder: Zarr then never makes the groups above it, for which it would
+need hard links, that some file systems do not have.
+"""
 
 from __future__ import annotations
 
 import math
-import shutil
-import uuid
+import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from deepict_dask.errors import FormatError, MissingFileError, OutputExistsError
+from deepict_dask.errors import DamagedOutputError, FormatError, MissingFileError
+from deepict_dask.io.location import Location
+from deepict_dask.io.manifest import WAY_OUT, Shard
+
+METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata")
+"""Files of a Zarr hierarchy that are no voxels."""
+
+_Place = str | os.PathLike[str]
 
 # What zarr raises for metadata that it does not understand.
 _DAMAGE = (
@@ -28,53 +39,97 @@ _DAMAGE = (
 )
 
 
-def local_store(path: Path, *, read_only: bool = False) -> Any:
+def local_store(path: _Place, *, read_only: bool = False) -> Any:
     """Make the store of a folder: zarr's own, whose writes are atomic and fast, never fsspec's."""
     from zarr.storage import LocalStore
 
-    return LocalStore(path, read_only=read_only)
+    return LocalStore(os.fspath(path), read_only=read_only)
 
 
-def open_group(path: Path, mode: Literal["r", "r+"]) -> Any:
+def strict_store(path: _Place) -> Any:
+    """Make a store to read one of our finished arrays: a shard that is missing is an error, not zeros."""
+    return _stores().strict(os.fspath(path), read_only=True)
+
+
+def recording_store(path: _Place) -> Any:
+    """Make a store to write an array; its attribute ``shards`` is a dict of key to `Shard` of what was written."""
+    return _stores().recording(os.fspath(path))
+
+
+class _Stores:
+    """The classes of stores; made when zarr is first needed, since importing it takes a second."""
+
+    def __init__(self) -> None:
+        from zarr.storage import LocalStore
+
+        class StrictStore(LocalStore):
+            """Refuses to take a missing chunk or shard for one of the fill value."""
+
+            async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
+                found = await super().get(key, *args, **kwargs)
+                if found is None and key.rpartition("/")[2] not in METADATA:
+                    raise DamagedOutputError(
+                        f"{self.root / key} is missing, so the image is damaged; {WAY_OUT}"
+                    )
+                return found
+
+        class RecordingStore(LocalStore):
+            """Keeps size and digest of every chunk or shard."""
+
+            def __init__(self, root: Path | str, *, read_only: bool = False) -> None:
+                super().__init__(root, read_only=read_only)
+                self.shards: dict[str, Shard] = {}
+
+            async def set(self, key: str, value: Any) -> None:
+                await super().set(key, value)
+                if key.rpartition("/")[2] not in METADATA:
+                    self.shards[key] = Shard.of(key, value.as_buffer_like())
+
+        self.strict, self.recording = StrictStore, RecordingStore
+
+
+@cache
+def _stores() -> _Stores:
+    return _Stores()
+
+
+def open_group(path: _Place, mode: Literal["r", "r+"] = "r") -> Any:
     """Open a group; MissingFileError or FormatError where there is none."""
     import zarr
 
-    if not path.exists():
-        raise MissingFileError(f"{path} does not exist")
+    place = os.fspath(path)
+    if not os.path.exists(place):
+        raise MissingFileError(f"{place} does not exist")
     try:
-        return zarr.open_group(local_store(path, read_only=mode == "r"), mode=mode)
+        return zarr.open_group(local_store(place, read_only=mode == "r"), mode=mode)
     except _DAMAGE as error:
         raise FormatError(
-            f"{path} is not a Zarr group, or its metadata is damaged ({error!s:.200})"
+            f"{place} is not a Zarr group, or its metadata is damaged ({error!s:.200})"
         ) from error
 
 
-def open_array(path: Path, mode: str) -> Any:
-    """Open one Zarr array of the local file system; FormatError where there is none."""
+def open_array(path: _Place, mode: str = "r", *, store: Any = None) -> Any:
+    """Open one Zarr array of the file system; FormatError where there is none."""
     import zarr
 
+    store = store or local_store(path, read_only=mode == "r")
     try:
-        return zarr.open_array(local_store(path, read_only=mode == "r"), mode=mode)
+        array = zarr.open_array(store, mode=mode)
+        # A shard of nothing but the fill value is written too: one that is missing is damage.
+        return array.with_config({"write_empty_chunks": True})
     except _DAMAGE as error:
         raise FormatError(
-            f"{path} is not a Zarr array, or its metadata is damaged ({error!s:.200})"
+            f"{os.fspath(path)} is not a Zarr array, or its metadata is damaged ({error!s:.200})"
         ) from error
 
 
-def make_room(path: Path, overwrite: bool) -> None:
-    """Remove a Zarr group that is in the way, if asked to; OutputExistsError for anything else."""
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not overwrite:
-        raise OutputExistsError(f"{path} exists already; choose another output or ask to overwrite it")
-    if not (path / "zarr.json").exists() and not (path / ".zgroup").exists():
-        raise OutputExistsError(
-            f"{path} is not a Zarr group, so it is not overwritten; move it out of the way"
-        )
-    # Moved aside first, so that a process killed while removing leaves nothing half there.
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
-    path.rename(aside)
-    shutil.rmtree(aside)
+def metadata_of(path: _Place) -> bytes:
+    """Read the metadata file of an array; empty where there is none."""
+    for name in ("zarr.json", ".zarray"):
+        file = Location.of(path) / name
+        if file.is_file():
+            return file.read_bytes()
+    return b""
 
 
 def to_json(value: Any) -> Any:
@@ -91,8 +146,8 @@ def to_json(value: Any) -> Any:
         return [to_json(item) for item in value]
     if isinstance(value, np.generic):
         return to_json(value.item())
-    if isinstance(value, Path):
-        return str(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value

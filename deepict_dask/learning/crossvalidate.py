@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -11,11 +10,15 @@ from deepict_dask.config.sweep import CrossValidateSettings
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.engine.dispatch import dispatch
 from deepict_dask.errors import InputError
-from deepict_dask.io.comparison import plot_folds, write_table
+from deepict_dask.io.comparison import plot_folds
+from deepict_dask.io.location import Location
+from deepict_dask.io.scores import write_rows
 from deepict_dask.learning.fold import Fold, begin, listener, make_fold, run_fold, sentence, tell_outcome
 from deepict_dask.learning.split import check_folds, prepare_tomograms
-from deepict_dask.stages.output import write_json
+from deepict_dask.provenance import Provenance
 from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.results import write_result
+from deepict_dask.stages.work import Work
 
 NUMBERS = ("precision", "recall", "f1", "auprc", "best_threshold", "best_f1")
 _SIDE, _TABLE, _SINGLE, _PLOT = "crossvalidation.json", "folds.csv", "tomograms.csv", "crossvalidation.png"
@@ -55,19 +58,17 @@ class CrossValidation:
         One per fold and class; of a failed fold one with its error.
     summary : tuple of dict
         Mean and standard deviation (n - 1) over the folds that were done, two rows per class.
-    files : tuple of Path
+    files : tuple of Location
         What was written.
     """
 
     folds: tuple[FoldOutcome, ...]
     rows: tuple[dict[str, Any], ...]
     summary: tuple[dict[str, Any], ...]
-    files: tuple[Path, ...]
+    files: tuple[Location, ...]
 
 
-def crossvalidate(
-    settings: CrossValidateSettings, reporter: Reporter | None = None, *, overwrite: bool = False
-) -> CrossValidation:
+def crossvalidate(settings: CrossValidateSettings, work: Work) -> CrossValidation:
     """Train and evaluate one network per fold.
 
     Parameters
@@ -76,10 +77,8 @@ def crossvalidate(
         All of it. The folder ``output`` gets ``folds/fold_1`` and so on (the network, what a training leaves, picks
         and evaluation of the tomograms that were held out, ``result.json``), ``folds.csv``, ``tomograms.csv``,
         ``crossvalidation.png`` and ``crossvalidation.json``.
-    reporter : Reporter, optional
-        Follows the work.
-    overwrite : bool
-        Replace what was made with other settings.
+    work : Work
+        Follows the work; says whether what was made with other settings may be replaced.
 
     Returns
     -------
@@ -98,18 +97,18 @@ def crossvalidate(
     """
     if settings.folds is None:
         raise InputError("a cross-validation needs folds; set folds: {folds: 3}")
-    reporter, output = reporter or Reporter(), Path(settings.output)
-    training, identity = prepare_tomograms(settings, reporter, overwrite=overwrite)
+    reporter, output = work.reporter, Location.of(settings.output)
+    training, identity = prepare_tomograms(settings, work)
     groups = check_folds(training, settings.folds)
     folds = [
         make_fold(
             f"fold_{k}",
-            output.absolute() / "folds" / f"fold_{k}",
+            output.join("folds", f"fold_{k}"),
             training,
             group,
             settings,
             identity,
-            overwrite,
+            work.overwrite,
         )
         for k, group in enumerate(groups, start=1)
     ]
@@ -145,7 +144,7 @@ def _write(
     settings: CrossValidateSettings,
     training: TrainSettings,
     identity: dict[str, Any],
-    output: Path,
+    output: Location,
     reporter: Reporter,
 ) -> CrossValidation:
     rows: list[dict[str, Any]] = []
@@ -164,9 +163,9 @@ def _write(
         "fold", "held_out", "status", "class", "kind", "n_picked", "n_truth", "n_matched", *NUMBERS,
         "validation_dice", "epochs", "best_epoch", "seconds", "model", "error",
     )  # fmt: skip
-    files = [write_table(output / _TABLE, columns, [*rows, *summary])]
+    files = [write_rows(output / _TABLE, columns, [*rows, *summary])]
     columns = ("fold", "tomogram", "class", "kind", "n_picked", "n_truth", "n_matched", *NUMBERS)
-    files.append(write_table(output / _SINGLE, columns, single))
+    files.append(write_rows(output / _SINGLE, columns, single))
     if summary:
         try:
             files.append(
@@ -176,12 +175,12 @@ def _write(
             reporter.warn(str(error))
     side = {
         "complete": all(o.result is not None for o in outcomes),
-        "made_by": {"stage": "crossvalidate", "settings": settings.model_dump(mode="json"), "data": identity},
         "folds": rows,
         "summary": summary,
         "tomograms": single,
     }
-    write_json(output / _SIDE, side)
+    decides = {"settings": settings.model_dump(mode="json"), "data": identity}
+    write_result(output / _SIDE, Provenance("crossvalidate", {}, decides), side)
     return CrossValidation(tuple(outcomes), tuple(rows), tuple(summary), (*files, output / _SIDE))
 
 

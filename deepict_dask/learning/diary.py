@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from importlib.util import find_spec
 from math import isnan
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.io.learning_curve import plot_learning_curve, write_history
+from deepict_dask.io.location import Location
 from deepict_dask.learning.training_data import TrainingData
 from deepict_dask.networks.card import ModelCard
 from deepict_dask.networks.checkpoint import save_checkpoint
@@ -55,7 +55,7 @@ class Diary:
     ):
         self.data, self.settings, self.patches, self.reporter = data, settings, patches, reporter
         self.stack, self.then = stack, then
-        self.output, self.classes = Path(settings.output), settings.class_names
+        self.output, self.classes = Location.of(settings.output), settings.class_names
         self.history: list[Epoch] = []
         n = settings.patches.patches_per_epoch or len(patches.training)
         self.n_steps = -(-n // settings.fit.batch_size)
@@ -89,7 +89,9 @@ class Diary:
             if self.log is None:
                 from deepict_dask.networks.training.tensorboard import TensorBoardLog
 
-                self.log = TensorBoardLog(self.output / "tensorboard", self.classes, len(self.history) - 1)
+                self.log = TensorBoardLog(
+                    (self.output / "tensorboard").local_path(), self.classes, len(self.history) - 1
+                )
                 self.stack.callback(self.log.close)
             self.log.add(epoch)
         write_history(self.output / "history.csv", self.history, self.classes)
@@ -106,7 +108,7 @@ class Diary:
         if self.then is not None:
             self.then(epoch)
 
-    def save(self, epoch: Epoch, state: dict[str, Any]) -> Path:
+    def save(self, epoch: Epoch, state: dict[str, Any]) -> Location:
         """Write the model with its card."""
         s, fit = self.settings, self.settings.fit
         held = sorted({p.tomogram for p in self.patches.validation.patches})
@@ -137,7 +139,7 @@ class Diary:
             f"{s.patches.patch} voxels per step, seed {fit.seed}"
             + (", validated on a share of the same tomograms' patches." if by_patch else "."),
         )
-        return save_checkpoint(self.output / f"{s.name}.safetensors", state, card)
+        return Location.of(save_checkpoint(self.output / f"{s.name}.safetensors", state, card))
 
 
 def scores(epoch: Epoch, classes: Sequence[str]) -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from deepict_dask.config import PickSettings, SegmentSettings
@@ -16,11 +14,14 @@ from deepict_dask.config.sweep import CrossValidateSettings, JudgeSettings
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.engine.dispatch import Post
 from deepict_dask.errors import WorkError
+from deepict_dask.io.location import Location
 from deepict_dask.learning.train import train
 from deepict_dask.networks.training.recipe import Epoch
+from deepict_dask.provenance import Provenance
 from deepict_dask.scoring.judge import judge, names_of
-from deepict_dask.stages.output import is_finished, write_json
 from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.results import read_result, write_result
+from deepict_dask.stages.work import Work
 
 RESULT, PRUNE = "result.json", "prune"
 
@@ -33,7 +34,7 @@ class Fold:
     ----------
     name : str
         For people.
-    folder : Path
+    folder : Location
         Of the network, the picks and ``result.json``, which is written last.
     training : TrainSettings
         With all tomograms; ``data`` is the folder in which they lie prepared.
@@ -41,20 +42,20 @@ class Fold:
         Names of the tomograms that training does not see; may be empty.
     segment, pick, judge
         How particles are found in those, and judged.
-    made_by : dict
-        All that the result depends on; plain values.
+    made_by : Provenance
+        All that the result depends on.
     overwrite : bool
         Whether what was made by something else may be replaced.
     """
 
     name: str
-    folder: Path
+    folder: Location
     training: TrainSettings
     held_out: tuple[str, ...]
     segment: SegmentSettings
     pick: PickSettings
     judge: JudgeSettings
-    made_by: dict[str, Any]
+    made_by: Provenance
     overwrite: bool = False
 
     def result(self) -> dict[str, Any] | None:
@@ -65,18 +66,14 @@ class Fold:
         OutputExistsError
             If it was made with other settings and is not to be replaced.
         """
-        path = self.folder / RESULT
-        if not is_finished(path, self.made_by, self.overwrite):
-            return None
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        return read_result(self.folder / RESULT, self.made_by, overwrite=self.overwrite)
 
 
-def absolute(training: TrainSettings, data: Path) -> TrainSettings:
+def absolute(training: TrainSettings, data: Location) -> TrainSettings:
     """Name files so that workers with another working directory find them; addresses stay as they are."""
 
     def one(path: str) -> str:
-        return os.path.abspath(path) if os.path.exists(path) else path
+        return Location.of(path).url
 
     def some(paths: str | dict[str, str] | None) -> str | dict[str, str] | None:
         return {n: one(p) for n, p in paths.items()} if isinstance(paths, dict) else paths and one(paths)
@@ -89,14 +86,12 @@ def absolute(training: TrainSettings, data: Path) -> TrainSettings:
     ]
     target = training.equalize.target_spectrum
     equal = training.equalize.model_copy(update={"target_spectrum": target and one(target)})
-    return training.model_copy(
-        update={"tomograms": tomograms, "equalize": equal, "data": str(data.absolute())}
-    )
+    return training.model_copy(update={"tomograms": tomograms, "equalize": equal, "data": data.url})
 
 
 def make_fold(
     name: str,
-    folder: Path,
+    folder: Location,
     training: TrainSettings,
     held_out: tuple[str, ...],
     settings: CrossValidateSettings,
@@ -111,10 +106,13 @@ def make_fold(
     pick = settings.pick.model_copy(
         update={"formats": ["csv", *(f for f in settings.pick.formats if f != "csv")]}
     )
-    made_by: dict[str, Any] = {"stage": "fold", "training": own, "held_out": list(held_out)}
+    decides: dict[str, Any] = {"training": own, "held_out": list(held_out)}
     if held_out:
         kept = {"segment": settings.segment, "pick": pick, "judge": settings.judge}
-        made_by |= {key: section.model_dump(mode="json") for key, section in kept.items()}
+        decides |= {key: section.model_dump(mode="json") for key, section in kept.items()}
+        for key in ("runtime", "device"):
+            del decides["segment"][key]
+    made_by = Provenance("fold", {}, decides)
     named = training.model_copy(update={"name": f"{training.name}_{name}".replace("/", "_")})
     return Fold(name, folder, named, held_out, settings.segment, pick, settings.judge, made_by, overwrite)
 
@@ -167,17 +165,17 @@ def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
         if not post.is_wanted() or (fold.folder / PRUNE).exists():
             raise _Ended
 
-    fold.folder.mkdir(parents=True, exist_ok=True)
-    result: dict[str, Any] = {"complete": True, "made_by": fold.made_by, "held_out": list(fold.held_out)}
+    fold.folder.make_folder()
+    result: dict[str, Any] = {"held_out": list(fold.held_out)}
     try:
-        trained = train(settings, reporter, overwrite=fold.overwrite, on_epoch=on_epoch)
+        trained = train(settings, Work(reporter, fold.overwrite), on_epoch=on_epoch)
     except _Ended:
         if not post.is_wanted():
             raise WorkError(f"{fold.name} was given up after epoch {heard[-1].epoch}") from None
         best = max(heard, key=lambda e: e.mean_dice)
         found = _about_epoch(best) | {"epochs": heard[-1].epoch, "ended_by": "pruned", "pruned": True}
         result |= found | {"history": [e.mean_dice for e in heard], "pooled": [], "tomograms": []}
-        write_json(fold.folder / RESULT, result)
+        write_result(fold.folder / RESULT, fold.made_by, result)
         return result
     pooled, single = judge(
         trained.model_path,
@@ -187,8 +185,7 @@ def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
         fold.judge,
         segment_settings=fold.segment,
         pick_settings=fold.pick,
-        threads=post.threads,
-        reporter=reporter,
+        work=Work(reporter, True, post.threads),
     )
     result |= _about_epoch(trained.best) | {
         "epochs": len(trained.history),
@@ -201,7 +198,7 @@ def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
         "pooled": pooled,
         "tomograms": single,
     }
-    write_json(fold.folder / RESULT, result)
+    write_result(fold.folder / RESULT, fold.made_by, result)
     return result
 
 
@@ -216,7 +213,7 @@ def _at_post(fold: Fold, post: Post) -> TrainSettings:
         workers = min(8, post.threads // 4)
     # The GPU of this worker; those of other workers train other networks.
     hardware = h.model_copy(update={"threads": threads, "loader_workers": workers, "gpus": h.gpus or 1})
-    return whole.model_copy(update={"tomograms": seen, "output": str(fold.folder), "hardware": hardware})
+    return whole.model_copy(update={"tomograms": seen, "output": fold.folder.url, "hardware": hardware})
 
 
 def _about_epoch(best: Epoch) -> dict[str, Any]:
@@ -230,7 +227,7 @@ def _about_epoch(best: Epoch) -> dict[str, Any]:
 
 def begin(fold: Fold) -> Fold:
     """Clear away what would end a fold at once."""
-    (fold.folder / PRUNE).unlink(missing_ok=True)
+    (fold.folder / PRUNE).remove()
     return fold
 
 

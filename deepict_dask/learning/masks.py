@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from deepict_dask.config.by_class import OTHERS, value_for
 from deepict_dask.config.masks import MaskSettings
-from deepict_dask.engine.execute import execute, per_block
 from deepict_dask.engine.masks import Shapes, paste
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import storage_grid
-from deepict_dask.io.ome_zarr import Image, create_image, mark_complete, open_image, update_attributes
+from deepict_dask.io.location import Location
+from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.io.source import Source, open_source
 from deepict_dask.io.tables import read_particles
 from deepict_dask.particles import Particles
-from deepict_dask.stages.output import is_finished
+from deepict_dask.provenance import Provenance
+from deepict_dask.stages.finished import is_finished
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.segment import VOXEL_SIZE_TOLERANCE
-from deepict_dask.tomogram import VoxelSize
+from deepict_dask.stages.work import Work
+from deepict_dask.stages.write_image import Attributes, Form, write_image
+from deepict_dask.tomogram import VoxelSize, same_voxel_size
 
 
 def masks(
     tomogram: Image | Source,
     positions: Mapping[str, Particles],
-    output: Path,
+    output: Location,
     settings: MaskSettings,
-    *,
-    reporter: Reporter | None = None,
-    overwrite: bool = False,
+    work: Work,
 ) -> Image:
     """Paste a shape at every particle and write the masks.
 
@@ -43,14 +42,12 @@ def masks(
         Whose shape, voxel size and name the masks get; its voxels are not read.
     positions : mapping of str to Particles
         By class, in the order of the channels or labels.
-    output : Path
+    output : Location
         Folder of this tomogram; the image is ``output / "masks.zarr"``.
     settings : MaskSettings
         Radius in voxels or nm, or shape; layout.
-    reporter : Reporter, optional
+    work : Work
         Follows the blocks.
-    overwrite : bool
-        Whether complete masks made with other settings may be replaced.
 
     Returns
     -------
@@ -64,7 +61,6 @@ def masks(
         If a class has no particles, none inside the tomogram, positions of another voxel size or no
         radius; or the voxel size is not known.
     """
-    reporter = reporter or Reporter()
     if tomogram.voxel_size is None:
         raise InputError(f"{tomogram.path} does not say its voxel size; give it with --voxel-size (in A)")
     if not positions:
@@ -75,53 +71,46 @@ def masks(
     spatial = tomogram.shape[-3:]
     shapes = {}
     for name, particles in positions.items():
-        _check_positions(name, particles, tomogram.name, tomogram.voxel_size, spatial, reporter)
+        _check_positions(name, particles, tomogram.name, tomogram.voxel_size, spatial, work.reporter)
         shapes[name] = _shapes(name, particles, settings, tomogram.voxel_size)
     target = output / "masks.zarr"
-    made_by = {
-        "stage": "masks",
-        "tomogram": {
-            "name": tomogram.name,
-            "shape": list(spatial),
-            "voxel_size": list(tomogram.voxel_size),
+    made_by = Provenance(
+        "masks",
+        {},
+        {
+            "tomogram": {
+                "name": tomogram.name,
+                "shape": list(spatial),
+                "voxel_size": list(tomogram.voxel_size),
+            },
+            "classes": {name: _identity(s) for name, s in shapes.items()},
+            "order": list(shapes),
+            "layout": settings.layout,
+            "zarr_version": settings.zarr_version,
         },
-        "classes": {name: _identity(s) for name, s in shapes.items()},
-        "order": list(shapes),
-        "layout": settings.layout,
-        "zarr_version": settings.zarr_version,
-    }
-    if is_finished(target, made_by, overwrite):
+    )
+    if is_finished(target, made_by, overwrite=work.overwrite):
+        work.keep("masks")
         return open_image(target)
     grid = storage_grid(spatial)  # type: ignore[arg-type]
     voxels = paste(list(shapes.values()), grid, settings.layout)
-    image = create_image(
-        target,
-        shape=voxels.shape,
-        dtype=voxels.dtype,
-        voxel_size=tomogram.voxel_size,
-        name=tomogram.name,
-        core=grid.core,
-        version=settings.zarr_version,
-        kind="labels",
-        classes=list(shapes) if voxels.ndim == 4 else None,
-    )
-    update_attributes(target, made_by=made_by)
-    stores = [da.store(voxels, image.array, lock=False, compute=False)]
-    with reporter.progress("masks", tomogram.name, grid.n_blocks) as advance:
-        parts = execute(per_block(_labelled, voxels, n_classes=len(shapes)), stores, advance)
-    labelled = np.sum(parts, axis=0).tolist()
-    mark_complete(
-        target,
-        classes=list(shapes),
-        layout="channels" if voxels.ndim == 4 else "labels",
-        n_particles={name: len(p) for name, p in positions.items()},
-        labelled=dict(zip(shapes, labelled, strict=True)),
-        core=list(grid.core),
-    )
-    return open_image(target)
+    classes = list(shapes)
+
+    def finish(parts: Sequence[np.ndarray]) -> Attributes:
+        return {
+            "classes": classes,
+            "layout": "channels" if voxels.ndim == 4 else "labels",
+            "n_particles": {name: len(p) for name, p in positions.items()},
+            "labelled": dict(zip(classes, np.sum(parts, axis=0).tolist(), strict=True)),
+        }
+
+    channels = tuple(classes) if voxels.ndim == 4 else ()
+    form = Form("labels", tomogram.name, tomogram.voxel_size, grid.core, settings.zarr_version, channels)
+    reduce = partial(_labelled, n_classes=len(classes))
+    return write_image(target, voxels, form, made_by, work, reduce=reduce, finish=finish)
 
 
-def read_positions(tables: Mapping[str, str | Path]) -> dict[str, Particles]:
+def read_positions(tables: Mapping[str, str]) -> dict[str, Particles]:
     """Read the positions of each class.
 
     Parameters
@@ -170,9 +159,7 @@ def _check_positions(
     reporter: Reporter,
 ) -> None:
     own = particles.voxel_size
-    if own is not None and any(
-        abs(a / b - 1) > VOXEL_SIZE_TOLERANCE for a, b in zip(own, voxel_size, strict=True)
-    ):
+    if own is not None and not same_voxel_size(own, voxel_size):
         raise InputError(
             f"the positions of class {name!r} are in voxels of {own[0]:g} A, but {tomogram} has voxels of "
             f"{voxel_size[0]:g} A; scale them to the tomogram's voxels first"
@@ -202,9 +189,9 @@ def _shapes(name: str, particles: Particles, settings: MaskSettings, voxel_size:
         z, y, x = (10 * radius_nm / edge for edge in voxel_size)
         return Shapes(particles.positions, radius=(z, y, x))
     if path is not None:
-        stamp = np.asarray(open_source(path)[...]) != 0
+        stamp = np.asarray(open_source(path)[...]) > 0
         if not stamp.any():
-            raise InputError(f"the shape {path} of class {name!r} is 0 everywhere; give one that is not")
+            raise InputError(f"the shape {path} of class {name!r} is nowhere above 0; give one that is")
         return Shapes(particles.positions, stamp=stamp)
     raise InputError(f"class {name!r} has no radius and no shape; give one for it, or one for all")
 

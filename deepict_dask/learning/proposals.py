@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import product
-from pathlib import Path
 from typing import Any, Protocol
 
 from deepict_dask.config.sweep import SearchSettings, hyperparameter
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import InputError, OutputExistsError
+from deepict_dask.io.location import Location
 
 Chosen = dict[str, Any]
 
@@ -151,7 +151,7 @@ class OptunaSearch:
 
     Parameters
     ----------
-    folder : Path
+    folder : Location
         Of the sweep; the journal is ``study.journal`` in it.
     settings : SearchSettings
         Space, number of trials, pruning, seed.
@@ -169,7 +169,7 @@ class OptunaSearch:
     """
 
     def __init__(
-        self, folder: Path, settings: SearchSettings, made_by: dict[str, Any], overwrite: bool = False
+        self, folder: Location, settings: SearchSettings, made_by: dict[str, Any], overwrite: bool = False
     ):
         if find_spec("optuna") is None:
             raise InputError(
@@ -183,7 +183,7 @@ class OptunaSearch:
 
         self.settings, self.path = settings, folder / JOURNAL
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.make_folder()
         pruner = (
             optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=settings.prune_after)
             if settings.prune
@@ -192,7 +192,7 @@ class OptunaSearch:
 
         def open_study() -> Any:
             return optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(str(self.path))),
+                storage=JournalStorage(JournalFileBackend(self.path.url)),
                 study_name="sweep",
                 direction="maximize",
                 pruner=pruner,
@@ -207,7 +207,7 @@ class OptunaSearch:
                     f"{self.path} is the study of another search space, score or training; use --overwrite to begin anew, or "
                     "another output folder"
                 )
-            self.path.unlink()
+            self.path.remove()
             self.study = open_study()
         self.study.set_user_attr("made_by", made_by)
         states = TrialState

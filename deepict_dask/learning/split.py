@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,11 @@ import numpy as np
 from deepict_dask.config.sweep import CrossValidateSettings, FoldSettings
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import InputError
+from deepict_dask.io.location import Location
 from deepict_dask.learning.fold import absolute, digest
 from deepict_dask.learning.training_data import prepare_training_data
 from deepict_dask.scoring.judge import check_truth, names_of
-from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.work import Work
 
 
 def split_folds(names: Sequence[str], settings: FoldSettings) -> list[tuple[str, ...]]:
@@ -67,9 +68,7 @@ def split_folds(names: Sequence[str], settings: FoldSettings) -> list[tuple[str,
     return chosen
 
 
-def prepare_tomograms(
-    settings: CrossValidateSettings, reporter: Reporter, *, overwrite: bool
-) -> tuple[TrainSettings, dict[str, Any]]:
+def prepare_tomograms(settings: CrossValidateSettings, work: Work) -> tuple[TrainSettings, dict[str, Any]]:
     """Make the tomograms and targets of all folds, blockwise on all workers, before the first of them trains.
 
     Returns
@@ -79,14 +78,12 @@ def prepare_tomograms(
     identity : dict
         Name of a tomogram to a digest of what it and its target were made from.
     """
-    output = Path(settings.output)
-    if output.exists() and not output.is_dir():
+    output = Location.of(settings.output)
+    if output.exists() and not output.is_folder():
         raise InputError(f"the output {output} is a file; name a folder")
     training = settings.training
-    training = absolute(training, Path(training.data) if training.data else output / "data")
-    data = prepare_training_data(
-        training, threads=training.hardware.threads, reporter=reporter, overwrite=overwrite
-    )
+    training = absolute(training, Location.of(training.data) if training.data else output / "data")
+    data = prepare_training_data(training, replace(work, threads=training.hardware.threads))
     identity = {name: digest(value) for name, value in data.identities.items()}
     return training, identity
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -12,13 +11,17 @@ from deepict_dask.config.sweep import SweepSettings, with_hyperparameters
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.engine.dispatch import dispatch
 from deepict_dask.errors import InputError
-from deepict_dask.io.comparison import plot_trials, write_table
+from deepict_dask.io.comparison import plot_trials
+from deepict_dask.io.location import Location
+from deepict_dask.io.scores import write_rows
 from deepict_dask.learning.fold import digest, listener, make_fold, run_fold, sentence
 from deepict_dask.learning.proposals import GridSearch, OptunaSearch, PaperSearch, Search
 from deepict_dask.learning.split import check_folds, prepare_tomograms
 from deepict_dask.learning.trials import Trial, Trials, mean_score
-from deepict_dask.stages.output import write_json
+from deepict_dask.provenance import Provenance
 from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.results import write_result
+from deepict_dask.stages.work import Work
 
 _SIDE, _TABLE, _PLOT, _BEST = "sweep.json", "trials.csv", "sweep.png", "best.yaml"
 _WORDS = {
@@ -41,17 +44,17 @@ class Sweep:
         The one with the highest score, the first of several.
     rows : tuple of dict
         One per trial, as in ``trials.csv``.
-    files : tuple of Path
+    files : tuple of Location
         What was written.
     """
 
     trials: tuple[Trial, ...]
     best: Trial | None
     rows: tuple[dict[str, Any], ...]
-    files: tuple[Path, ...]
+    files: tuple[Location, ...]
 
 
-def sweep(settings: SweepSettings, reporter: Reporter | None = None, *, overwrite: bool = False) -> Sweep:
+def sweep(settings: SweepSettings, work: Work) -> Sweep:
     """Search for the hyperparameters with the highest score.
 
     Parameters
@@ -60,10 +63,8 @@ def sweep(settings: SweepSettings, reporter: Reporter | None = None, *, overwrit
         All of it. The folder ``output`` gets ``trials/CHOICE`` (what `train` leaves, ``result.json``; a
         folder per fold where each choice is cross-validated), ``trials.csv``, ``sweep.png``, ``best.yaml`` (settings to
         train with) and ``sweep.json``; with optuna also ``study.journal``.
-    reporter : Reporter, optional
-        Follows the work.
-    overwrite : bool
-        Replace what was made with other settings.
+    work : Work
+        Follows the work; says whether what was made with other settings may be replaced.
 
     Returns
     -------
@@ -81,30 +82,34 @@ def sweep(settings: SweepSettings, reporter: Reporter | None = None, *, overwrit
     Each training is one task on the active distributed client, with a worker to itself; no more are under way than
     there are workers (or ``at_once``).
     """
-    reporter, output = reporter or Reporter(), Path(settings.output)
-    training, identity = prepare_tomograms(settings, reporter, overwrite=overwrite)
+    reporter, overwrite, output = work.reporter, work.overwrite, Location.of(settings.output)
+    training, identity = prepare_tomograms(settings, work)
     groups: list[tuple[str, ...]] = [()] if settings.folds is None else check_folds(training, settings.folds)
-    what = make_fold("sweep", output, training, groups[0], settings, identity, overwrite).made_by
+    what = make_fold("sweep", output, training, groups[0], settings, identity, overwrite).made_by.compared()
     searched = {"space": settings.search.space, "score": settings.search.score}
     held = [list(g) for g in groups]
     search = _search(settings, training, output, {**searched, "on": digest([what, held])}, overwrite)
-    work = Trials(settings, training, identity, groups, search, output.absolute(), reporter, overwrite)
+    trials_at_work = Trials(settings, training, identity, groups, search, output, reporter, overwrite)
     with reporter.progress("sweep", training.name, _most_epochs(settings, len(groups)), "epoch") as advance:
         dispatch(
             run_fold,
-            work.take,
-            work.done,
-            heard=listener(reporter, advance, work.epoch),
+            trials_at_work.take,
+            trials_at_work.done,
+            heard=listener(reporter, advance, trials_at_work.epoch),
             at_once=settings.at_once,
         )
-    trials = work.trials
+    trials = trials_at_work.trials
     if isinstance(search, OptunaSearch):
-        trials = work.with_earlier(search)
+        trials = trials_at_work.with_earlier(search)
     return _write(trials, settings, training, identity, output, reporter)
 
 
 def _search(
-    settings: SweepSettings, training: TrainSettings, output: Path, made_by: dict[str, Any], overwrite: bool
+    settings: SweepSettings,
+    training: TrainSettings,
+    output: Location,
+    made_by: dict[str, Any],
+    overwrite: bool,
 ) -> Search:
     if settings.search.method == "grid":
         return GridSearch(settings.search.space)
@@ -124,7 +129,7 @@ def _write(
     settings: SweepSettings,
     training: TrainSettings,
     identity: dict[str, Any],
-    output: Path,
+    output: Location,
     reporter: Reporter,
 ) -> Sweep:
     names = list(settings.search.space)
@@ -132,7 +137,7 @@ def _write(
     best = max(known, key=lambda t: t.score or 0.0, default=None)
     rows = [_row(t, t is best) for t in trials]
     extra = ("validation_dice", "f1", "best_f1", "auprc", "epochs", "seconds", "model", "error")
-    files = [write_table(output / _TABLE, ("trial", *names, "status", "score", "best", *extra), rows)]
+    files = [write_rows(output / _TABLE, ("trial", *names, "status", "score", "best", *extra), rows)]
     if known:
         try:
             files.append(plot_trials(output / _PLOT, rows, names, _WORDS[settings.search.score]))
@@ -140,15 +145,15 @@ def _write(
             reporter.warn(str(error))
     if best is not None:
         found = with_hyperparameters(settings.training, best.chosen)
-        (output / _BEST).write_text(commented_yaml(found), encoding="utf-8")
+        (output / _BEST).write(commented_yaml(found))
         files.append(output / _BEST)
     side = {
         "complete": all(t.status in ("done", "pruned") for t in trials),
-        "made_by": {"stage": "sweep", "settings": settings.model_dump(mode="json"), "data": identity},
         "best": None if best is None else best.chosen,
         "trials": rows,
     }
-    write_json(output / _SIDE, side)
+    decides = {"settings": settings.model_dump(mode="json"), "data": identity}
+    write_result(output / _SIDE, Provenance("sweep", {}, decides), side)
     return Sweep(tuple(trials), best, tuple(rows), (*files, output / _SIDE))
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from deepict_dask.cluster.local import available_cores
 from deepict_dask.config import commented_yaml
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import InputError
+from deepict_dask.io.location import Location
 from deepict_dask.learning.diary import Diary, scores
 from deepict_dask.learning.training_data import TrainingData, prepare_training_data
 from deepict_dask.networks.training.recipe import Epoch, Recipe, Resume
 from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.work import Work
 
 if TYPE_CHECKING:
     from deepict_dask.networks.training.dataset import PatchDataset
@@ -34,7 +35,7 @@ class TrainingResult:
 
     Attributes
     ----------
-    model_path : Path
+    model_path : Location
         The ``.safetensors`` file with the weights of the best epoch, its card beside it.
     history : tuple of Epoch
         All epochs, of all sessions.
@@ -48,7 +49,7 @@ class TrainingResult:
         Why it ended.
     """
 
-    model_path: Path
+    model_path: Location
     history: tuple[Epoch, ...]
     best_epoch: int
     seconds: float
@@ -63,9 +64,8 @@ class TrainingResult:
 
 def train(
     settings: TrainSettings,
-    reporter: Reporter | None = None,
+    work: Work,
     *,
-    overwrite: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> TrainingResult:
     """Train a network on tomograms.
@@ -76,10 +76,8 @@ def train(
         All of it. The folder ``output`` gets the model, ``history.csv``, ``learning_curve.png``,
         ``tensorboard/``, ``settings.yaml``, and ``last.pt``, from which the same training goes on where it
         was interrupted.
-    reporter : Reporter, optional
-        Follows the work.
-    overwrite : bool
-        Begin anew, and replace what was made with other settings.
+    work : Work
+        Follows the work; its ``overwrite`` begins anew, and replaces what was made with other settings.
     on_epoch : callable, optional
         Called with every epoch after it was written; what it raises ends the training.
 
@@ -94,21 +92,18 @@ def train(
     WorkError
         If the loss is not finite.
     """
-    reporter = reporter or Reporter()
-    output = Path(settings.output)
-    if output.exists() and not output.is_dir():
+    output = Location.of(settings.output)
+    if output.exists() and not output.is_folder():
         raise InputError(f"the output {output} is a file; name a folder")
-    threads = settings.hardware.threads
-    data = prepare_training_data(settings, threads=threads, reporter=reporter, overwrite=overwrite)
-    return train_on(data, settings, reporter, overwrite=overwrite, on_epoch=on_epoch)
+    data = prepare_training_data(settings, replace(work, threads=settings.hardware.threads))
+    return train_on(data, settings, work, on_epoch=on_epoch)
 
 
 def train_on(
     data: TrainingData,
     settings: TrainSettings,
-    reporter: Reporter | None = None,
+    work: Work,
     *,
-    overwrite: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> TrainingResult:
     """Train on tomograms that are prepared; parameters as in `train`."""
@@ -118,13 +113,12 @@ def train_on(
     from deepict_dask.networks.training.trainer import Watcher, fit
     from deepict_dask.networks.unet3d import UNet3D
 
-    reporter, output = reporter or Reporter(), Path(settings.output)
+    reporter, output = work.reporter, Location.of(settings.output)
     patches = make_patches(data, settings)
     _check_classes(patches.training, patches.validation, settings.class_names, reporter)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "settings.yaml").write_text(commented_yaml(settings), encoding="utf-8")
-    resume = Resume(output / "last.pt", _key(data, settings))
-    if overwrite:
+    (output / "settings.yaml").write(commented_yaml(settings))
+    resume = Resume((output / "last.pt").local_path(), _key(data, settings))
+    if work.overwrite:
         forget_progress(resume.path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.fit.seed)
@@ -194,7 +188,7 @@ def _recipe(settings: TrainSettings) -> Recipe:
     fit, hardware = settings.fit, settings.hardware
     workers = hardware.loader_workers
     if workers is None:
-        workers = min(8, len(os.sched_getaffinity(0)) // 4 if hasattr(os, "sched_getaffinity") else 1)
+        workers = min(8, available_cores() // 4)
     return Recipe(
         **fit.model_dump(),
         precision=hardware.precision,

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepict_dask.config import IngestSettings
 from deepict_dask.config.masks import MaskSettings
 from deepict_dask.config.training import TomogramSettings, TrainSettings
 from deepict_dask.errors import InputError
 from deepict_dask.io.channels import Channel, Channels
+from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
-from deepict_dask.io.source import open_source
 from deepict_dask.io.tables import read_particles
 from deepict_dask.learning.masks import masks
+from deepict_dask.names import first_duplicate
 from deepict_dask.networks.card import Preprocessing
 from deepict_dask.particles import Particles
-from deepict_dask.scoring.judge import names_of
-from deepict_dask.stages.equalize import equalize, open_target
-from deepict_dask.stages.ingest import ingest
-from deepict_dask.stages.region import Nearest
-from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.rescale import rescale
-from deepict_dask.stages.segment import same_voxel_size
+from deepict_dask.scoring.judge import ingest_settings, names_of
+from deepict_dask.stages.contents import read_contents
+from deepict_dask.stages.equalize import open_target
+from deepict_dask.stages.ingest import open_tomogram
+from deepict_dask.stages.mask import open_mask
+from deepict_dask.stages.prepare import prepare_tomogram
+from deepict_dask.stages.work import Work
+from deepict_dask.tomogram import VoxelSize, angstrom, same_voxel_size
 
 if TYPE_CHECKING:
     from deepict_dask.networks.training.dataset import TrainingTomogram
@@ -54,10 +54,7 @@ class TrainingData:
 
 def prepare_training_data(
     settings: TrainSettings,
-    *,
-    threads: int | None = None,
-    reporter: Reporter | None = None,
-    overwrite: bool = False,
+    work: Work,
 ) -> TrainingData:
     """Ingest the tomograms of a training, rescale and equalize them if asked to, and make their targets.
 
@@ -65,12 +62,8 @@ def prepare_training_data(
     ----------
     settings : TrainSettings
         Each tomogram gets a folder of its name in ``data``; what is complete there is not made again.
-    threads : int, optional
-        For equalization in the ``deepict`` convention.
-    reporter : Reporter, optional
-        Follows the work.
-    overwrite : bool
-        Whether what was made there with other settings may be replaced.
+    work : Work
+        Follows the blocks.
 
     Returns
     -------
@@ -84,38 +77,40 @@ def prepare_training_data(
     """
     from deepict_dask.networks.training.dataset import TrainingTomogram
 
-    reporter = reporter or Reporter()
-    folder = Path(settings.data) if settings.data else Path(settings.output) / "data"
+    folder = Location.of(settings.data) if settings.data else Location.of(settings.output) / "data"
     names = names_of(settings)
-    if twice := sorted({n for n in names if names.count(n) > 1}):
-        raise InputError(f"two tomograms to train on are called {twice[0]!r}; give each a name of its own")
-    common: dict[str, Any] = {"reporter": reporter, "overwrite": overwrite}
+    if twice := first_duplicate(names):
+        raise InputError(f"two tomograms to train on are called {twice!r}; give each a name of its own")
     target = open_target(settings.equalize)
-    ingested: list[Image] = []
-    for name, t in zip(names, settings.tomograms, strict=True):
-        options = IngestSettings(voxel_size=t.voxel_size, dataset=t.dataset)
-        ingested.append(ingest(t.tomogram, folder / name, options, **common))
-    voxel_size = settings.model_voxel_size or _edge(ingested[0])
+    sizes = [open_tomogram(t.tomogram, ingest_settings(t)).voxel_size for t in settings.tomograms]
+    voxel_size = settings.model_voxel_size or _edge(sizes[0])
     found, identities, done = [], {}, []
-    for name, t, own in zip(names, settings.tomograms, ingested, strict=True):
-        image = own
-        if not same_voxel_size(own.voxel_size, voxel_size):  # type: ignore[arg-type]
-            if settings.model_voxel_size is None:
-                raise InputError(
-                    f"{name} has voxels of {_edges(own)} A, but {names[0]} of {voxel_size:g} A; set "
-                    "model_voxel_size to resample tomograms to one"
-                )
-            image = rescale(own, voxel_size, folder / name, **common)
-        if target is not None:
-            image = equalize(image, target, folder / name, settings.equalize, threads=threads, **common)
-        channels, identity = _targets(name, t, own, image, settings, folder / name, common)
-        statistics = image.attributes["statistics"]
+    for name, t, size in zip(names, settings.tomograms, sizes, strict=True):
+        assert size is not None
+        if settings.model_voxel_size is None and not same_voxel_size(size, voxel_size):
+            raise InputError(
+                f"{name} has voxels of {angstrom(size)}, but {names[0]} of {voxel_size:g} A; set "
+                "model_voxel_size to resample tomograms to one"
+            )
+        prepared = prepare_tomogram(
+            t.tomogram,
+            name,
+            folder / name,
+            ingest_settings(t),
+            work,
+            voxel_size=settings.model_voxel_size,
+            target=target,
+            equalize=settings.equalize,
+        )
+        own, image = prepared.own, prepared.image
+        channels, identity = _targets(name, t, own, image, settings, folder / name, work)
+        statistics = image.statistics
         found.append(
             TrainingTomogram(
-                name, image.array, statistics["mean"], statistics["std"], channels, _box(t, own, image)
+                name, image.array, statistics.mean, statistics.std, channels, _box(t, own, image)
             )
         )
-        identities[name] = {"tomogram": image.attributes["made_by"], "target": identity, "box": t.box}
+        identities[name] = {"tomogram": _compared(image), "target": identity, "box": t.box}
         done.append(_preprocessing(image))
     if any(p != done[0] for p in done):
         odd = next(k for k, p in enumerate(done) if p != done[0])
@@ -132,8 +127,8 @@ def _targets(
     own: Image,
     image: Image,
     settings: TrainSettings,
-    folder: Path,
-    common: dict[str, Any],
+    folder: Location,
+    work: Work,
 ) -> tuple[Channels, Any]:
     """Give the channels of a tomogram, and what they were made from."""
     classes = settings.class_names
@@ -154,22 +149,16 @@ def _targets(
             radius={n: c.radius for n, c in radii.items() if c.unit == "voxels" and c.radius} or None,
             radius_nm={n: c.radius for n, c in radii.items() if c.unit == "nm" and c.radius} or None,
         )
-        made = masks(replace(image, name=name), present, folder, mask_settings, **common)
+        made = masks(replace(image, name=name), present, folder, mask_settings, work)
         stored = made.array
         found = {n: Channel(stored, k if stored.ndim == 4 else None) for k, n in enumerate(present)}
-        identity = made.attributes["made_by"]
+        identity = _compared(made)
     if t.masks:
-        sources = {n: open_source(path) for n, path in t.masks.items()}
-        for n, source in sources.items():
-            if source.shape == own.shape != image.shape:
-                factor = tuple(
-                    a / b for a, b in zip(image.voxel_size or (), own.voxel_size or (), strict=True)
-                )
-                found[n] = Channel(Nearest(source, image.shape, factor))  # type: ignore[arg-type]
-                continue
-            _check_shape(name, n, t.masks[n], source.shape, own, image)
-            found[n] = Channel(source)
-        checksums = {n: source.checksum() for n, source in sources.items()}
+        checksums = {}
+        for n, path in t.masks.items():
+            source, mask = open_mask(path, image.grid, own.grid, what=f"the mask of class {n!r}")
+            found[n] = Channel(mask)
+            checksums[n] = read_contents(source, work, folder)[0].checksum
         identity = {"positions": identity, "masks": checksums} if identity else checksums
     # None: this tomogram has no positions of the class, which is then nowhere in it.
     return Channels([found.get(n) for n in classes], image.shape), identity  # type: ignore[arg-type]
@@ -208,7 +197,11 @@ def _own_masks(
         raise InputError(
             f"the masks {path} of {name} lack class {missing[0]!r}; they have {', '.join(known)}"
         )
-    _check_shape(name, classes[0], path, made.shape[-3:], own, image)
+    if made.spatial_shape != image.shape:
+        raise InputError(
+            f"the masks {path} have {made.grid}, but {name} has {image.grid}; make them for these voxels, or give "
+            "positions"
+        )
     stored = made.array
     labels = made.attributes.get("layout") == "labels" and len(known) > 1
     channels = [
@@ -217,23 +210,7 @@ def _own_masks(
         else Channel(stored, known.index(n) if stored.ndim == 4 else None)
         for n in classes
     ]
-    return Channels(channels, image.shape), made.attributes.get("made_by")  # type: ignore[arg-type]
-
-
-def _check_shape(
-    name: str, class_name: str, path: str, shape: tuple[int, ...], own: Image, image: Image
-) -> None:
-    if tuple(shape) == image.shape:
-        return
-    if tuple(shape) == own.shape:
-        raise InputError(
-            f"the mask {path} has the shape of {name} before it was resampled to {_edges(image)} A; give positions, "
-            f"a volume per class, or a mask of {tuple(image.shape)} voxels"
-        )
-    raise InputError(
-        f"the mask {path} of class {class_name!r} has shape {tuple(shape)}, but {name} has {tuple(image.shape)}; a "
-        "mask must have the tomogram's shape"
-    )
+    return Channels(channels, image.shape), _compared(made)  # type: ignore[arg-type]
 
 
 def _box(t: TomogramSettings, own: Image, image: Image) -> tuple[slice, slice, slice] | None:
@@ -247,21 +224,21 @@ def _box(t: TomogramSettings, own: Image, image: Image) -> tuple[slice, slice, s
 
 
 def _preprocessing(image: Image) -> Preprocessing:
-    made_by = image.attributes.get("made_by", {})
-    if made_by.get("stage") != "equalize":
+    made_by = image.provenance
+    if made_by is None or made_by.stage != "equalize":
         return Preprocessing()
-    return Preprocessing(
-        equalization=made_by["settings"]["convention"], target_spectrum=made_by["target"]["name"]
-    )
+    target = made_by.file("target")
+    return Preprocessing(equalization=made_by.settings["convention"], target_spectrum=target and target.name)
 
 
-def _edge(image: Image) -> float:
+def _compared(image: Image) -> Any:
+    """Give what decides on an image as plain values."""
+    made_by = image.provenance
+    return None if made_by is None else made_by.compared()
+
+
+def _edge(size: VoxelSize | None) -> float:
     """Give one edge of a voxel in A: that of all axes, or their mean."""
-    assert image.voxel_size is not None
-    z, y, x = image.voxel_size
+    assert size is not None
+    z, y, x = size
     return z if z == y == x else (z + y + x) / 3
-
-
-def _edges(image: Image) -> str:
-    sizes = [f"{edge:g}" for edge in image.voxel_size or ()]
-    return sizes[0] if len(set(sizes)) == 1 else " x ".join(sizes)

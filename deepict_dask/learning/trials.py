@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from deepict_dask.config.sweep import SweepSettings, with_hyperparameters
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import SettingsError
+from deepict_dask.io.location import Location
 from deepict_dask.learning.fold import PRUNE, Fold, begin, make_fold, tell_outcome
 from deepict_dask.learning.proposals import OptunaSearch, Proposal, Search
 from deepict_dask.stages.report import Reporter
@@ -55,14 +55,14 @@ class Trials:
     identity: dict[str, Any]
     groups: list[tuple[str, ...]]
     search: Search
-    output: Path
+    output: Location
     reporter: Reporter
     overwrite: bool
     trials: list[Trial] = field(default_factory=list)
     waiting: deque[Fold] = field(default_factory=deque)
     # Folds by name: the trials that wait for them (optuna may propose a choice twice), and their proposals.
     under_way: dict[str, list[tuple[Trial, Proposal]]] = field(default_factory=dict)
-    folders: dict[str, Path] = field(default_factory=dict)
+    folders: dict[str, Location] = field(default_factory=dict)
 
     def take(self) -> Fold | None:
         """Give the next training."""
@@ -86,7 +86,7 @@ class Trials:
             return
         for _, proposal in self.under_way.get(name, ())[:1]:
             if not self.search.heard(proposal, epoch, value):
-                (self.folders[name] / PRUNE).touch()
+                (self.folders[name] / PRUNE).write("")
 
     def with_earlier(self, search: OptunaSearch) -> list[Trial]:
         """Give the trials of all sessions, but those that failed or were interrupted and were tried again."""
@@ -109,7 +109,7 @@ class Trials:
         called, folds = _called(chosen), []
         for k, group in enumerate(self.groups, start=1):
             name = called + (f"_fold_{k}" if group else "")
-            folder = self.output / "trials" / called / (f"fold_{k}" if group else "")
+            folder = self.output.join("trials", called, *([f"fold_{k}"] if group else []))
             folds.append(
                 make_fold(name, folder, training, group, self.settings, self.identity, self.overwrite)
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from deepict_dask.config.sweep import JudgeSettings
 from deepict_dask.config.training import TomogramSettings, TrainSettings
 from deepict_dask.errors import InputError
 from deepict_dask.io.inputs import tomogram_name
+from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.io.tables import read_particles
 from deepict_dask.io.tables.found import find_tables
@@ -22,45 +22,41 @@ from deepict_dask.particles import Particles
 from deepict_dask.scoring.picks import evaluate
 from deepict_dask.scoring.scores import Evaluation, Scores, write_evaluation
 from deepict_dask.scoring.voxels import evaluate_voxels
-from deepict_dask.stages.equalize import equalize, open_target
-from deepict_dask.stages.ingest import ingest
-from deepict_dask.stages.output import remove
+from deepict_dask.stages.equalize import open_target
 from deepict_dask.stages.pick import pick
+from deepict_dask.stages.prepare import Prepared, prepare_tomogram
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.rescale import rescale
-from deepict_dask.stages.segment import same_voxel_size, segment
+from deepict_dask.stages.segment import model_spec, segment
+from deepict_dask.stages.work import Work
 
 
 def judge(
-    model_path: Path,
+    model_path: Location,
     training: TrainSettings,
     held_out: Sequence[str],
-    folder: Path,
+    folder: Location,
     settings: JudgeSettings,
     *,
     segment_settings: SegmentSettings,
     pick_settings: PickSettings,
-    threads: int | None,
-    reporter: Reporter,
+    work: Work,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Find the particles of tomograms that a network has not seen, and compare them with what is true.
 
     Parameters
     ----------
-    model_path : Path
+    model_path : Location
         The network.
     training : TrainSettings
         Of that network, with all tomograms; ``data`` is the folder in which they lie prepared.
     held_out : sequence of str
         Names of the tomograms to judge by.
-    folder : Path
+    folder : Location
         Gets ``held_out/NAME`` (map and picks) and ``evaluation``.
     settings, segment_settings, pick_settings
         How particles are found and judged.
-    threads : int, optional
-        Of a forward pass.
-    reporter : Reporter
-        Follows the work.
+    work : Work
+        Follows the work; its threads are those of a forward pass.
 
     Returns
     -------
@@ -71,49 +67,43 @@ def judge(
 
     from deepict_dask.networks.checkpoint import load_model
     from deepict_dask.networks.predictor import forget_predictor
-    from deepict_dask.stages.segment import model_spec
 
     classes = training.class_names
     model = load_model(model_path)
     picks: list[tuple[Particles, Particles]] = []
-    maps: list[tuple[Path, TomogramSettings]] = []
+    maps: list[tuple[str, TomogramSettings]] = []
     for t, name in zip(training.tomograms, names_of(training), strict=True):
         if name not in held_out:
             continue
         own_folder = folder / "held_out" / name
-        own, image = _prepared(t, name, training, reporter)
-        kept = {"source": image.attributes.get("source")}
-        if image.voxel_size != own.voxel_size:
-            kept |= {"own_voxel_size": list(own.voxel_size or ()), "own_shape": list(own.shape)}
-        common: dict[str, Any] = {"reporter": reporter, "overwrite": True}
-        probability = segment(
-            image, model, own_folder, segment_settings, threads=threads, attributes=kept, **common
-        )
-        for found in pick(probability, own_folder, pick_settings, **common):
+        prepared = _prepared(t, name, training, work)
+        probability = segment(prepared.image, own_folder / "probability.zarr", model, segment_settings, work)
+        for found in pick(probability, own_folder, pick_settings, work):
             if found.class_name in t.at_positions(classes):
                 there = replace(
                     read_particles(found.tables[0]),
                     tomogram=name,
                     class_name=found.class_name,
-                    voxel_size=own.voxel_size,
+                    voxel_size=prepared.own.voxel_size,
                 )
-                picks.append((_in_box(there, t), _in_box(_truth(t, name, found.class_name, own), t)))
+                truth = _truth(t, name, found.class_name, prepared.own)
+                picks.append((_in_box(there, t), _in_box(truth, t)))
         if t.masks is not None:
-            maps.append((Path(probability.path), t))
+            maps.append((probability.path, t))
     # The next fold on this worker has a network of its own.
-    forget_predictor(model_spec(model, segment_settings, threads))
+    forget_predictor(model_spec(model, segment_settings, work.threads))
     done: list[Evaluation] = []
     plot = find_spec("matplotlib") is not None
     if picks:
         first, *others = picks
-        done.append(evaluate(*first, pairs=others, tolerance=settings.tolerance, reporter=reporter))
+        done.append(evaluate(*first, pairs=others, tolerance=settings.tolerance, reporter=work.reporter))
         write_evaluation(done[-1], folder / "evaluation", plot=plot)
     if maps:
-        done.append(_compare_voxels(maps, classes, pick_settings, reporter))
+        done.append(_compare_voxels(maps, classes, pick_settings, work.reporter))
         write_evaluation(done[-1], folder / "evaluation_of_voxels", plot=plot)
     if not settings.keep_maps:
         for name in held_out:
-            remove(folder / "held_out" / name / "probability.zarr")
+            (folder / "held_out" / name / "probability.zarr").remove()
     pooled = [_row(s, e.kind) for e in done for s in e.pooled]
     return pooled, [_row(s, e.kind) for e in done for s in e.tomograms]
 
@@ -140,24 +130,24 @@ def check_truth(t: TomogramSettings, classes: tuple[str, ...]) -> None:
     _truth_masks(t, classes)
 
 
-def _prepared(
-    t: TomogramSettings, name: str, settings: TrainSettings, reporter: Reporter
-) -> tuple[Image, Image]:
+def ingest_settings(t: TomogramSettings) -> IngestSettings:
+    """Give the settings with which a tomogram of a training is ingested."""
+    return IngestSettings(voxel_size=t.voxel_size, dataset=t.dataset)
+
+
+def _prepared(t: TomogramSettings, name: str, training: TrainSettings, work: Work) -> Prepared:
     """Open a tomogram as it came, and as the network is to see it; both were made for the training."""
-    assert settings.data is not None
-    folder = Path(settings.data) / name
-    own = image = ingest(
-        t.tomogram, folder, IngestSettings(voxel_size=t.voxel_size, dataset=t.dataset), reporter=reporter
+    assert training.data is not None
+    return prepare_tomogram(
+        t.tomogram,
+        name,
+        Location.of(training.data) / name,
+        ingest_settings(t),
+        replace(work, overwrite=False, threads=training.hardware.threads),
+        voxel_size=training.model_voxel_size,
+        target=open_target(training.equalize),
+        equalize=training.equalize,
     )
-    size = settings.model_voxel_size
-    if size is not None and not same_voxel_size(own.voxel_size, size):  # type: ignore[arg-type]
-        image = rescale(own, size, folder, reporter=reporter)
-    target = open_target(settings.equalize)
-    if target is not None:
-        image = equalize(
-            image, target, folder, settings.equalize, threads=settings.hardware.threads, reporter=reporter
-        )
-    return own, image
 
 
 def _truth(t: TomogramSettings, name: str, class_name: str, own: Image) -> Particles:
@@ -196,13 +186,12 @@ def _truth_masks(t: TomogramSettings, classes: tuple[str, ...]) -> dict[str, tup
 
 
 def _compare_voxels(
-    maps: list[tuple[Path, TomogramSettings]],
+    maps: list[tuple[str, TomogramSettings]],
     classes: tuple[str, ...],
     settings: PickSettings,
     reporter: Reporter,
 ) -> Evaluation:
     found: list[Evaluation] = []
-    thresholds = {n: settings.of_class(n).threshold for n in classes}
     for n in classes:
         compared = [(path, t) for path, t in maps if n not in t.at_positions(classes)]
         if not compared:
@@ -219,18 +208,17 @@ def _compare_voxels(
                 pairs=pairs[1:],
                 class_name=n,
                 truth_value=truths[0][1],
-                threshold=thresholds[n],
+                threshold=settings.of_class(n).threshold,
                 reporter=reporter,
             )
         )
-    different = len(set(thresholds.values())) > 1
     return Evaluation(
         "voxels",
         [s for e in found for s in e.tomograms],
         [s for e in found for s in e.pooled],
         {
             "classes": list(dict.fromkeys(s.class_name for e in found for s in e.pooled)),
-            "threshold": thresholds if different else thresholds[classes[0]],
+            "threshold": settings.threshold,
         },
     )
 

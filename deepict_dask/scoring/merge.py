@@ -11,11 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from deepict_dask.errors import InputError
+from deepict_dask.io.location import Location
 from deepict_dask.io.tables import SUFFIXES, write_particles
 from deepict_dask.io.tables.found import Table, find_tables
 from deepict_dask.kernels.deduplication import best_first, deduplicate
 from deepict_dask.particles import Particles
-from deepict_dask.stages.output import is_finished, write_json
+from deepict_dask.provenance import Provenance
+from deepict_dask.stages.results import read_result, write_result
 from deepict_dask.tomogram import VoxelSize, per_axis
 
 Unit = Literal["angstrom", "voxel"]
@@ -213,19 +215,17 @@ def _write(
         {"name": t.path.name, "checksum": f"sha256:{hashlib.sha256(t.path.read_bytes()).hexdigest()}"}
         for t in members
     ]
-    made_by = {"stage": "merge", "class": class_name, "settings": settings, "tables": identities}
-    if is_finished(side, made_by, overwrite) and path.exists():
+    made_by = Provenance("merge", {}, {"class": class_name, "settings": settings, "tables": identities})
+    if read_result(Location.of(side), made_by, overwrite=overwrite) is not None and path.exists():
         return
     write_particles(union, path)
     content = {
-        "complete": True,
         "n_particles": len(union),
         "tomogram": union.tomogram,
         "voxel_size": union.voxel_size,
         "tables": [path.name],
-        "made_by": made_by,
     }
-    write_json(side, content)
+    write_result(Location.of(side), made_by, content)
 
 
 def _groups(

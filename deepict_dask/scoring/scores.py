@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from deepict_dask.errors import OutputExistsError
+from deepict_dask.io.location import Location
 from deepict_dask.io.plots import plot_curves
 from deepict_dask.io.scores import write_curves, write_scores
 from deepict_dask.kernels.curves import Curve
-from deepict_dask.stages.output import write_json
+from deepict_dask.provenance import Provenance
+from deepict_dask.stages.results import write_result
 
 POOLED = "pooled"
 SIDE, SCORES, CURVES, PLOT = "evaluation.json", "scores.csv", "curves.csv", "precision_recall.png"
@@ -88,7 +89,7 @@ class Evaluation:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def check_output(output: Path, *, overwrite: bool = False) -> None:
+def check_output(output: Location, *, overwrite: bool = False) -> None:
     """Refuse an output folder that is in use, before work is spent.
 
     Raises
@@ -96,7 +97,7 @@ def check_output(output: Path, *, overwrite: bool = False) -> None:
     OutputExistsError
         If an evaluation is there and is not to be replaced, or the folder is a file.
     """
-    if output.exists() and not output.is_dir():
+    if output.exists() and not output.is_folder():
         raise OutputExistsError(f"the output {output} is a file; name a folder")
     if (output / SIDE).exists() and not overwrite:
         raise OutputExistsError(
@@ -104,14 +105,14 @@ def check_output(output: Path, *, overwrite: bool = False) -> None:
         )
 
 
-def write_evaluation(evaluation: Evaluation, output: Path, *, plot: bool = True) -> list[Path]:
+def write_evaluation(evaluation: Evaluation, output: Location, *, plot: bool = True) -> list[Location]:
     """Write an evaluation as CSV, JSON and PNG.
 
     Parameters
     ----------
     evaluation : Evaluation
         From `evaluate` or `evaluate_voxels`.
-    output : Path
+    output : Location
         Folder; ``scores.csv`` (a row per class and tomogram, and pooled), ``curves.csv`` (a row per point of a
         curve), ``precision_recall.png`` and, last, ``evaluation.json``.
     plot : bool
@@ -119,7 +120,7 @@ def write_evaluation(evaluation: Evaluation, output: Path, *, plot: bool = True)
 
     Returns
     -------
-    list of Path
+    list of Location
         What was written. There is no plot where nothing has a score.
 
     Raises
@@ -127,7 +128,7 @@ def write_evaluation(evaluation: Evaluation, output: Path, *, plot: bool = True)
     InputError
         If matplotlib is to draw and is not installed.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    output.make_folder()
     everything = [*evaluation.tomograms, *evaluation.pooled]
     curves = [(s.class_name, s.tomogram, s.curve) for s in everything if s.curve is not None]
     written = [
@@ -139,16 +140,14 @@ def write_evaluation(evaluation: Evaluation, output: Path, *, plot: bool = True)
         pooled = [(s.class_name, s.curve, (s.recall, s.precision)) for s in evaluation.pooled if s.curve]
         written.append(plot_curves(output / PLOT, pooled, single, kind=evaluation.kind))
     else:
-        (output / PLOT).unlink(missing_ok=True)
+        (output / PLOT).remove()
     side = {
-        "complete": True,
-        "made_by": {"stage": "evaluate", **evaluation.settings},
         "kind": evaluation.kind,
         "pooled": [_plain(s.row()) for s in evaluation.pooled],
         "tomograms": [_plain(s.row()) for s in evaluation.tomograms],
         "files": [path.name for path in written],
     }
-    write_json(output / SIDE, side)
+    write_result(output / SIDE, Provenance("evaluate", {}, evaluation.settings), side)
     return [*written, output / SIDE]
 
 

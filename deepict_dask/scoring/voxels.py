@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -16,14 +15,16 @@ from deepict_dask.errors import InputError
 from deepict_dask.geometry import block_grid
 from deepict_dask.io.formats.zarr_volume import is_zarr
 from deepict_dask.io.inputs import tomogram_name
+from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.io.source import open_source
 from deepict_dask.kernels.curves import Curve, precision_recall_curve
 from deepict_dask.kernels.voxel_counts import VoxelCounts
 from deepict_dask.scoring.scores import POOLED, Evaluation, Scores
-from deepict_dask.stages.pick import pickable
-from deepict_dask.stages.region import on_grid_of
+from deepict_dask.stages.mask import Mask, mask_grid, open_mask
+from deepict_dask.stages.pick import find_maps
 from deepict_dask.stages.report import Reporter
+from deepict_dask.tomogram import Grid
 
 # One task reads a block of at most this edge from both volumes.
 _BLOCK = 208
@@ -35,16 +36,18 @@ class _Volume:
 
     path: str
     name: str
-    array: Any
+    array: da.Array
+    grid: Grid
+    own_grid: Grid
     scale: float | None
     is_mask: bool
 
 
 def evaluate_voxels(
-    maps: str | Path,
-    truth: str | Path,
+    maps: str,
+    truth: str,
     *,
-    pairs: Sequence[tuple[str | Path, str | Path]] = (),
+    pairs: Sequence[tuple[str, str]] = (),
     threshold: float = 0.5,
     class_name: str | Sequence[str] | None = None,
     truth_value: int | None = None,
@@ -57,7 +60,7 @@ def evaluate_voxels(
     maps : path
         A run folder or the folder of a tomogram in it (their probability maps are taken), a map, or a
         mask. Maps that this package wrote and floating-point volumes hold probabilities; any other
-        volume is a mask, in which what is not 0 is predicted.
+        volume is a mask, in which what is above 0 is predicted.
     truth : path
         Volume of the same shape. ``{name}`` stands for the tomogram's name, and must be there for
         several tomograms; ``{class}`` for the class.
@@ -68,7 +71,7 @@ def evaluate_voxels(
     class_name : str or sequence of str, optional
         Classes of the maps; all unless given.
     truth_value : int, optional
-        Only this value of the truth belongs to the class; what is not 0 unless given.
+        Only this value of the truth belongs to the class; what is above 0 unless given.
     reporter : Reporter, optional
         Follows the blocks.
 
@@ -89,7 +92,8 @@ def evaluate_voxels(
     counted: list[tuple[str, str, VoxelCounts]] = []
     all_pairs = [(maps, truth), *pairs]
     for given, there in all_pairs:
-        paths = [Path(given)] if _is_volume(Path(given)) else list(pickable([str(given)]))
+        where = Location.of(given)
+        paths = [where] if where.is_file() or is_zarr(where) else list(find_maps(where))
         if len(paths) > 1 and "{name}" not in str(there):
             raise InputError(
                 f"{given} holds {len(paths)} probability maps; write {{name}} in the path of the truth where "
@@ -119,103 +123,91 @@ def evaluate_voxels(
     )
 
 
-def is_volume_pair(picks: str | Path, truth: str | Path) -> bool:
+def is_volume_pair(picks: str, truth: str) -> bool:
     """Tell whether voxels are to be compared, rather than tables of positions.
 
     A file or Zarr group as truth that is no table is a mask.
     """
-    path = Path(str(truth).replace("{name}", "_").replace("{class}", "_"))
-    if path.suffix.lower() in (".csv", ".star", ".parquet"):
+    where = Location.of(truth.replace("{name}", "_").replace("{class}", "_"))
+    if where.suffix.lower() in (".csv", ".star", ".parquet"):
         return False
-    return path.suffix != "" and (not path.is_dir() or is_zarr(path))
+    return where.suffix != "" and (not where.is_folder() or is_zarr(where))
 
 
-def _is_volume(path: Path) -> bool:
-    return path.is_file() or (path.is_dir() and is_zarr(path))
-
-
-def _volumes(path: Path, wanted: Sequence[str]) -> dict[str, _Volume]:
+def _volumes(where: Location, wanted: Sequence[str]) -> dict[str, _Volume]:
     """Open a map or a mask; one volume per class that is wanted."""
-    image = _own_map(path)
+    image = _own_map(where)
     if image is None:
         if len(wanted) > 1:
-            raise InputError(f"{path} is one volume and cannot hold {len(wanted)} classes; choose one class")
-        source = open_source(path)
+            raise InputError(f"{where} is one volume and cannot hold {len(wanted)} classes; choose one class")
+        source = open_source(where)
         is_mask = source.dtype.kind != "f"
-        return {(wanted or [""])[0]: _Volume(str(path), tomogram_name(path), source, None, is_mask)}
+        voxels: Any = Mask(source, f"the mask {where}", source.shape) if is_mask else source
+        chunks = block_grid(source.shape, _BLOCK, align=8).chunks
+        array = da.from_array(voxels, chunks=chunks, asarray=False)
+        grid = mask_grid(source)
+        name = (wanted or [""])[0]
+        return {name: _Volume(str(where), tomogram_name(where), array, grid, grid, None, is_mask)}
     known = image.classes or [""]
     for name in wanted:
         if image.classes and name not in known:
-            raise InputError(f"there is no class {name!r} in {path}; it has {', '.join(known)}")
+            raise InputError(f"there is no class {name!r} in {where}; it has {', '.join(known)}")
     scale = image.attributes.get("scale") if image.dtype.kind == "u" else None
     chosen = list(wanted) or known
     return {
-        name: _Volume(str(path), image.name, _channel(image, known, name), scale, False) for name in chosen
+        name: _Volume(
+            image.path,
+            image.name,
+            _channel(image, known.index(name) if name in known else 0),
+            image.grid,
+            image.own_grid,
+            scale,
+            False,
+        )
+        for name in chosen
     }
 
 
-def _own_map(path: Path) -> Image | None:
-    if not path.is_dir():
-        return None
+def _own_map(location: Location) -> Image | None:
     try:
-        image = open_image(path)
+        image = open_image(location)
     except InputError:
         return None
-    if image.attributes.get("kind") != "probability":
+    if image.is_foreign or image.kind != "probability":
         return None
     if not image.is_complete:
-        raise InputError(f"{path} was never finished; run segment again")
+        raise InputError(f"{image.path} was never finished; run segment again")
     return image
 
 
-class _Channel:
-    """One class of a stored map; slices like an array of three axes."""
-
-    def __init__(self, image: Image, number: int):
-        self.image, self.number = image, number
-        self.shape, self.dtype, self.ndim = tuple(image.shape[-3:]), image.dtype, 3
-
-    def __getitem__(self, region: tuple[slice, ...]) -> np.ndarray:
-        array = self.image.array
-        return np.asarray(array[region] if array.ndim == 3 else array[(self.number, *region)])
-
-    def __dask_tokenize__(self) -> Any:
-        # No two arrays of one process are taken for one where a map was written anew.
-        return ("channel", self.image.path, self.number, str(self.image.attributes.get("made_by")))
-
-
-def _channel(image: Image, known: Sequence[str], name: str) -> _Channel:
-    return _Channel(image, known.index(name) if name in known else 0)
+def _channel(image: Image, number: int) -> da.Array:
+    """Give one class of a stored map."""
+    chunks = block_grid(image.spatial_shape, _BLOCK, align=8).chunks
+    array = image.array
+    if array.ndim == 3:
+        return da.from_array(array, chunks=chunks, asarray=False)
+    return da.from_array(array, chunks=((1,) * array.shape[0], *chunks), asarray=False)[number]
 
 
 def _count(
     volume: _Volume,
-    truth: str | Path,
+    truth: str,
     class_name: str,
     threshold: float,
     truth_value: int | None,
     reporter: Reporter,
 ) -> VoxelCounts:
     path = str(truth).replace("{name}", volume.name).replace("{class}", class_name)
-    mask: Any = open_source(path)
-    z, y, x = volume.array.shape
-    own, shape = volume.array, mask.shape
-    if isinstance(own, _Channel):
-        mask = on_grid_of(own.image, mask)
-    if mask is None or mask.shape != (z, y, x):
-        raise InputError(
-            f"the truth mask {path} has shape {shape} and {volume.path} has {(z, y, x)}; "
-            "give a mask of the same shape (z, y, x)"
-        )
+    values = None if truth_value is None else (truth_value,)
+    _, mask = open_mask(path, volume.grid, volume.own_grid, what="the truth mask", values=values)
     # Blocks of the shape alone: how the map and the mask are stored decides nothing.
-    chunks = block_grid((z, y, x), _BLOCK, align=8).chunks
+    chunks = block_grid(volume.grid.shape, _BLOCK, align=8).chunks
     parts = voxel_count_parts(
-        da.from_array(volume.array, chunks=chunks, asarray=False),
+        volume.array.rechunk(chunks),
         da.from_array(mask, chunks=chunks, asarray=False),
         threshold=threshold,
         scale=volume.scale,
         is_mask=volume.is_mask,
-        truth_value=truth_value,
     )
     with reporter.progress("evaluate", volume.name, parts.size) as advance:
         return add_counts(execute(parts, advance=advance))

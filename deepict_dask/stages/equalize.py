@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import dask
@@ -13,33 +12,59 @@ from deepict_dask.config import EqualizeSettings, IngestSettings
 from deepict_dask.engine.equalize import equalize_deepict, equalize_physical
 from deepict_dask.engine.spectrum import extract_spectrum
 from deepict_dask.errors import InputError
+from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
-from deepict_dask.io.source import open_source
-from deepict_dask.io.spectra import read_spectrum, write_spectrum
+from deepict_dask.io.source import Source, open_source
+from deepict_dask.io.spectra import read_spectrum
 from deepict_dask.kernels.fir import ERROR_LIMIT, choose_halo
 from deepict_dask.kernels.physical_gain import physical_gain
+from deepict_dask.provenance import FileInput, Made, Provenance
 from deepict_dask.spectrum import Convention, Spectrum
-from deepict_dask.stages.output import is_finished
-from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.writing import write_tomogram
-
-__all__ = ["Target", "equalize", "open_target", "spectrum_of_file", "write_spectrum"]
+from deepict_dask.stages.contents import file_of, read_contents
+from deepict_dask.stages.finished import is_finished, open_own
+from deepict_dask.stages.work import Work
+from deepict_dask.stages.write_tomogram import write_tomogram
 
 
 @dataclass
 class Target:
-    """What to equalize to: a spectrum, or a tomogram whose spectrum is extracted when it is first needed."""
+    """What to equalize to: a spectrum, or a tomogram whose spectrum is extracted when it is first needed.
 
-    path: str
+    Attributes
+    ----------
+    convention : {"physical", "deepict"}
+        Of the spectrum.
+    file : FileInput
+        What it was read from; a tomogram's checksum is taken when it is first needed.
+    source : Source or None
+        The tomogram, where it is one.
+    """
+
     convention: Convention
-    identity: dict[str, Any]
-    spectrum: Spectrum | None
+    file: FileInput
+    source: Source | None = None
+    _spectrum: Spectrum | None = field(default=None, repr=False)
 
-    def resolve(self) -> Spectrum:
+    def spectrum(self) -> Spectrum:
         """Give the spectrum; the first time for a tomogram this computes."""
-        if self.spectrum is None:
-            self.spectrum = spectrum_of_file(self.path, self.convention)
-        return self.spectrum
+        if self._spectrum is None:
+            assert self.source is not None
+            self._spectrum = extract_spectrum(self.source, self.source.voxel_size, self.convention).compute()
+        return self._spectrum
+
+    def known_file(self, known: FileInput | None) -> FileInput:
+        """Give the file without reading it: with its checksum where it is known and the file was not touched."""
+        if self.file.checksum is not None or self.source is None:
+            return self.file
+        return file_of(self.source, known)
+
+    def read(self, known: FileInput | None, work: Work, scratch: Location) -> FileInput:
+        """Give the file with its checksum: the one that is known if it was not touched, else it is read."""
+        if self.file.checksum is None and self.source is not None:
+            self.file = self.known_file(known)
+            if self.file.checksum is None:
+                self.file, _ = read_contents(self.source, work, scratch)
+        return self.file
 
 
 def open_target(settings: EqualizeSettings) -> Target | None:
@@ -57,14 +82,18 @@ def open_target(settings: EqualizeSettings) -> Target | None:
         spectrum = read_spectrum(path)
         spectrum.require(convention, f"target spectrum {path}")
         digest = hashlib.sha256(spectrum.amplitude.tobytes() + spectrum.frequency.tobytes()).hexdigest()
-        return Target(path, convention, {"name": Path(path).name, "checksum": f"sha256:{digest}"}, spectrum)
+        file = FileInput(Location.of(path).name, f"sha256:{digest}")
+        return Target(convention, file, None, spectrum)
     source = open_source(path)
-    return Target(path, convention, {"name": source.name, "checksum": source.checksum()}, None)
+    if source.voxel_size is None and convention == "physical":
+        raise InputError(
+            f"the target spectrum {path} is a tomogram that does not say its voxel size; extract its spectrum with "
+            "`deepict-dask spectrum --voxel-size`, and give that"
+        )
+    return Target(convention, file_of(source), source)
 
 
-def spectrum_of_file(
-    path: str | Path, convention: Convention, settings: IngestSettings | None = None
-) -> Spectrum:
+def spectrum_of_file(path: str, convention: Convention, settings: IngestSettings | None = None) -> Spectrum:
     """Extract the amplitude spectrum of a tomogram in a file.
 
     Raises
@@ -80,14 +109,7 @@ def spectrum_of_file(
 
 
 def equalize(
-    tomogram: Image,
-    target: Target,
-    output: Path,
-    settings: EqualizeSettings | None = None,
-    *,
-    threads: int | None = None,
-    reporter: Reporter | None = None,
-    overwrite: bool = False,
+    tomogram: Image, output: Location, target: Target, settings: EqualizeSettings, work: Work
 ) -> Image:
     """Equalize a tomogram and write it.
 
@@ -95,69 +117,78 @@ def equalize(
     ----------
     tomogram : Image
         Complete, with statistics.
+    output : Location
+        The image to write.
     target : Target
         From `open_target`.
-    output : Path
-        Folder of this tomogram; the image is ``output / "equalized.zarr"``.
-    settings : EqualizeSettings, optional
+    settings : EqualizeSettings
         Convention, cutoff (physical: A, deepict: shells), smooth.
-    threads : int, optional
-        Threads of the one task that holds the tomogram in the ``deepict`` convention.
-    reporter : Reporter, optional
-        Follows the work.
-    overwrite : bool
-        Whether a complete image with other settings may be replaced.
+    work : Work
+        Follows the blocks; its threads are those of the one task that holds the tomogram in the ``deepict``
+        convention.
 
     Returns
     -------
     Image
         float32, complete, with statistics.
     """
-    settings, reporter = settings or EqualizeSettings(), reporter or Reporter()
-    path = output / "equalized.zarr"
-    made_by = {
-        "stage": "equalize",
-        "tomogram": tomogram.attributes["made_by"],
-        "target": target.identity,
-        "settings": settings.model_dump(mode="json", exclude={"target_spectrum"}),
+    finished = open_own(output)
+    known = finished.provenance if finished is not None and finished.is_complete else None
+    target.read(None if known is None else known.file("target"), work, output.parent)
+    made_by = made_by_equalize(tomogram.provenance, target.file, settings)
+    if is_finished(output, made_by, overwrite=work.overwrite):
+        work.keep("equalize")
+        return open_image(output)
+    statistics = tomogram.statistics
+    attributes: dict[str, Any] = {
+        key: tomogram.attributes[key]
+        for key in ("source", "own_voxel_size", "own_shape")
+        if key in tomogram.attributes
     }
-    if is_finished(path, made_by, overwrite):
-        return open_image(path)
-    statistics = tomogram.attributes["statistics"]
-    attributes: dict[str, Any] = {"source": tomogram.attributes.get("source")}
     if settings.convention == "deepict":
         voxels = equalize_deepict(
             tomogram.array,
-            target.resolve(),
+            target.spectrum(),
             settings.cutoff,
             settings.smooth,
-            minimum=statistics["minimum"],
-            maximum=statistics["maximum"],
-            threads=threads or 1,
+            minimum=statistics.minimum,
+            maximum=statistics.maximum,
+            threads=work.threads or 1,
         )
     else:
         (own,) = dask.compute(
-            extract_spectrum(tomogram.array, tomogram.voxel_size, "physical", mean=statistics["mean"])
+            extract_spectrum(tomogram.array, tomogram.voxel_size, "physical", mean=statistics.mean)
         )
-        gain = physical_gain(own, target.resolve(), settings.cutoff, settings.smooth)
+        gain = physical_gain(own, target.spectrum(), settings.cutoff, settings.smooth)
         halo, error = choose_halo(gain, own)
-        sentence = f"{tomogram.name}: gain applied with a halo of {halo[0]} voxels, {100 * error:.2f} % from the whole"
-        reporter.say(sentence)
+        work.reporter.say(
+            f"{tomogram.name}: gain applied with a halo of {halo[0]} voxels, {100 * error:.2f} % from the whole"
+        )
         if error > ERROR_LIMIT:
-            reporter.warn(
+            work.reporter.warn(
                 f"{tomogram.name}: the gain is so sharp that blocks differ from the whole by {100 * error:.2f} %; "
                 "smooth it more with --smooth"
             )
         attributes |= {"halo": list(halo), "truncation_error": error}
-        voxels = equalize_physical(tomogram.array, gain, statistics["mean"], halo=halo)
+        voxels = equalize_physical(tomogram.array, gain, statistics.mean, halo=halo)
+    assert tomogram.voxel_size is not None
     return write_tomogram(
-        path,
+        output,
         voxels,
         name=tomogram.name,
-        voxel_size=tomogram.voxel_size,  # type: ignore[arg-type]
+        voxel_size=tomogram.voxel_size,
         version=tomogram.version,
         made_by=made_by,
-        stage="equalize",
-        reporter=reporter,
+        work=work,
         **attributes,
     )
+
+
+def made_by_equalize(
+    tomogram: Provenance | None, target: FileInput, settings: EqualizeSettings
+) -> Provenance:
+    """Give the provenance of an equalized tomogram."""
+    inputs: dict[str, Made] = (
+        {"target": target} if tomogram is None else {"tomogram": tomogram, "target": target}
+    )
+    return Provenance("equalize", inputs, settings.model_dump(mode="json", exclude={"target_spectrum"}))

@@ -1,8 +1,9 @@
-"""Ingest: any tomogram to chunked OME-Zarr with global statistics."""
+"""Ingest: any tomogram to chunked OME-Zarr with global statistics and the checksum of what was read."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -10,95 +11,153 @@ from deepict_dask.config import IngestSettings
 from deepict_dask.engine.overlap import map_overlap
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import storage_grid
-from deepict_dask.io.ome_zarr import Image, open_image
-from deepict_dask.io.source import open_source
-from deepict_dask.stages.output import is_finished
-from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.writing import write_tomogram
+from deepict_dask.io.location import Location
+from deepict_dask.io.ome_zarr import Image, open_image, open_own_image, update_attributes
+from deepict_dask.io.source import Source, open_source
+from deepict_dask.kernels.checksum import block_digest, volume_checksum
+from deepict_dask.kernels.statistics import BlockStatistics, block_statistics, combine
+from deepict_dask.provenance import Provenance
+from deepict_dask.stages.contents import check_untouched, file_of, plain, read_contents
+from deepict_dask.stages.finished import is_finished, open_own
+from deepict_dask.stages.work import Work
+from deepict_dask.stages.write_image import Attributes, Form, write_image
+from deepict_dask.stages.write_tomogram import check_statistics
 
 
-def ingest(
-    path: str | Path,
-    output: Path,
-    settings: IngestSettings | None = None,
-    *,
-    reporter: Reporter | None = None,
-    overwrite: bool = False,
-) -> Image:
+def ingest(source: Source, output: Location, settings: IngestSettings, work: Work) -> Image:
     """Convert a tomogram to OME-Zarr.
 
     Parameters
     ----------
-    path : path
-        MRC, EM, HDF5, OME-Zarr or Zarr. An image that this package wrote, with its statistics, is taken
-        as it is.
-    output : Path
-        Folder of this tomogram; the image is ``output / "tomogram.zarr"``.
-    settings : IngestSettings, optional
+    source : Source
+        From `open_tomogram`. An image that this package wrote, with its statistics, is taken as it is.
+    output : Location
+        The image to write.
+    settings : IngestSettings
         Voxel size, OME-Zarr version.
-    reporter : Reporter, optional
-        Follows the work.
-    overwrite : bool
-        Whether a complete image with other settings may be replaced.
+    work : Work
+        Follows the blocks.
 
     Returns
     -------
     Image
-        Complete, in the source's dtype, with mean, standard deviation, minimum and maximum (float64), and
-        the source's name, size and checksum in its attributes.
+        Complete, in the source's dtype, with mean, standard deviation, minimum and maximum (float64), and the
+        checksum of the voxels that were read in its provenance.
 
     Raises
     ------
     InputError
-        For a file that cannot be read, an unknown voxel size, NaN, or a constant tomogram.
+        For an unknown voxel size, NaN, a constant tomogram, or a file that is changed meanwhile.
     """
-    settings, reporter = settings or IngestSettings(), reporter or Reporter()
-    source = open_source(path, voxel_size=settings.voxel_size, dataset=settings.dataset)
-    if source.format == "ome-zarr" and Path(path).is_dir():
-        own = _ingested_already(Path(path), settings)
-        if own is not None:
-            return own
+    if (own := own_image(source, settings)) is not None:
+        work.keep("ingest")
+        return own
     for sentence in source.warnings:
-        reporter.warn(sentence)
-    voxel_size = source.require_voxel_size()
-    target = output / "tomogram.zarr"
-    identity = {"name": Path(path).name, "bytes": source.n_bytes, "checksum": source.checksum()}
-    made_by = {
-        "stage": "ingest",
-        "source": identity,
-        "voxel_size": voxel_size,
-        "zarr_version": settings.zarr_version,
-    }
-    if settings.dataset:
-        made_by["dataset"] = settings.dataset
-    if is_finished(target, made_by, overwrite):
-        return open_image(target)
-    grid = storage_grid(source.shape)
-    voxels = map_overlap(np.asarray, source, grid, (0, 0, 0), dtype=source.dtype)
-    return write_tomogram(
-        target,
-        voxels,
-        name=source.name,
-        voxel_size=voxel_size,
-        version=settings.zarr_version,
-        made_by=made_by,
-        stage="ingest",
-        reporter=reporter,
-        source=identity,
+        work.reporter.warn(sentence)
+    finished = open_own(output)
+    known = finished.provenance if finished is not None and finished.is_complete else None
+    made_by = made_by_ingest(source, settings, known)
+    if known is not None and made_by.file("source").checksum is None:  # type: ignore[union-attr]
+        file, _ = read_contents(source, work, output.parent)
+        made_by = made_by.with_file("source", file)
+    if is_finished(output, made_by, overwrite=work.overwrite):
+        work.keep("ingest")
+        if known != made_by:
+            # The same voxels in a file that was copied or touched: from now on it is known by its new stamps.
+            update_attributes(output, made_by=made_by.to_json())
+        return open_image(output)
+    return _write(source, output, settings, made_by, work)
+
+
+def open_tomogram(path: str, settings: IngestSettings, name: str | None = None) -> Source:
+    """Open a tomogram as the settings say, and check that its voxel size is known.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    settings : IngestSettings
+        Voxel size, dataset, axes: what the file leaves open.
+    name : str, optional
+        Of the tomogram; that of the file unless given.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or nothing says its voxel size.
+    """
+    source = open_source(
+        path,
+        voxel_size=settings.voxel_size,
+        dataset=settings.dataset,
+        channel=settings.channel,
+        axes=settings.axes,
+        name=name,
+    )
+    source.require_voxel_size()
+    return source
+
+
+def made_by_ingest(source: Source, settings: IngestSettings, known: Provenance | None = None) -> Provenance:
+    """Give the provenance of an ingested tomogram; the checksum is known only where the file was not touched."""
+    decides = {"voxel_size": source.voxel_size, **settings.model_dump(mode="json", exclude={"voxel_size"})}
+    return Provenance(
+        "ingest", {"source": file_of(source, None if known is None else known.file("source"))}, decides
     )
 
 
-def _ingested_already(path: Path, settings: IngestSettings) -> Image | None:
-    try:
-        image = open_image(path)
-    except InputError:
-        return None
-    if image.is_foreign or "statistics" not in image.attributes:
+def own_image(source: Source, settings: IngestSettings) -> Image | None:
+    """Give the image itself where the tomogram is one that this package wrote; None for all others.
+
+    Raises
+    ------
+    InputError
+        If another voxel size is asked for than it has, or it is no tomogram.
+    """
+    image = open_own_image(source.path)
+    if image is None or "statistics" not in image.attributes:
         return None
     if not image.is_complete:
-        raise InputError(f"{path} was never finished; run the stage that writes it again")
+        raise InputError(f"{image.path} was never finished; run the stage that writes it again")
     if settings.voxel_size not in (None, image.voxel_size):
         raise InputError(
-            f"{path} has a voxel size of {image.voxel_size} A already; ingest its source again to change it"
+            f"{source.path} has a voxel size of {image.voxel_size} A already; ingest its source again to change it"
         )
+    image.check_whole()
     return image
+
+
+@dataclass(frozen=True)
+class _Part:
+    statistics: BlockStatistics
+    digest: bytes
+
+
+def _write(
+    source: Source, output: Location, settings: IngestSettings, made_by: Provenance, work: Work
+) -> Image:
+    grid = storage_grid(source.shape)
+    file = made_by.file("source")
+    assert file is not None and source.voxel_size is not None
+    origin = source.origin if settings.use_origin else None
+
+    def finish(parts: Sequence[_Part]) -> Attributes:
+        statistics = combine(p.statistics for p in parts)
+        check_statistics(statistics, source.name)
+        check_untouched(source, file)
+        if (sentence := source.contradiction(statistics.minimum, statistics.maximum)) is not None:
+            work.reporter.warn(sentence)
+        checksum = volume_checksum((p.digest for p in parts), source.shape, source.dtype)
+        read = made_by.with_file("source", replace(file, checksum=checksum))
+        about = {"name": file.name, "bytes": source.n_bytes, "checksum": checksum}
+        found = {"statistics": asdict(statistics), "made_by": read.to_json(), "source": about}
+        return found if origin is None else found | {"origin": origin}
+
+    form = Form("tomogram", source.name, source.voxel_size, grid.core, settings.zarr_version)
+    with plain(source, output.parent, grid.core) as readable:
+        voxels = map_overlap(np.asarray, readable, grid, (0, 0, 0), dtype=source.dtype)
+        return write_image(output, voxels, form, made_by, work, reduce=_reduce, finish=finish)
+
+
+def _reduce(block: np.ndarray, index: tuple[int, ...]) -> _Part:
+    return _Part(block_statistics(block), block_digest(block))

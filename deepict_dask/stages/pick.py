@@ -2,48 +2,71 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import dask.array as da
 
-from deepict_dask import __version__
-from deepict_dask.config import ClassPickSettings, PickSettings, check_class_names
-from deepict_dask.config.pick import named_classes
+from deepict_dask.config import PickSettings, check_class_names
+from deepict_dask.config.pick import ClassPickSettingsInVoxels
 from deepict_dask.engine.execute import execute
 from deepict_dask.engine.foreground import segmentation
 from deepict_dask.engine.labelling import label
 from deepict_dask.engine.picking import check_picking, component_parts, reduce_parts
-from deepict_dask.errors import InputError
-from deepict_dask.geometry import BlockGrid, Shape
-from deepict_dask.io.ome_zarr import Image, create_image, mark_complete, update_attributes
-from deepict_dask.io.tables import write_particles
+from deepict_dask.errors import DamagedOutputError, InputError, OutputExistsError
+from deepict_dask.geometry import BlockGrid
+from deepict_dask.io.location import Location
+from deepict_dask.io.ome_zarr import Image
+from deepict_dask.io.source import Source
+from deepict_dask.io.tables import suffix_of, write_particles
+from deepict_dask.names import check_name
 from deepict_dask.particles import Particles
-from deepict_dask.stages.output import is_finished, read_json, write_json
-from deepict_dask.stages.region import open_region
-from deepict_dask.stages.report import Reporter
+from deepict_dask.provenance import FileInput, Made, Provenance
+from deepict_dask.stages.contents import file_of, read_contents
+from deepict_dask.stages.finished import check_output, is_finished
+from deepict_dask.stages.mask import Mask, open_mask
+from deepict_dask.stages.tables import (
+    TableRecord,
+    begin_tables,
+    check_tables,
+    facts_of,
+    finish_tables,
+    is_ours,
+    read_record,
+)
+from deepict_dask.stages.work import Work
+from deepict_dask.stages.write_image import Form, nothing, write_image
+from deepict_dask.tomogram import Grid
 
-SUFFIXES = {"csv": ".csv", "motl": "_motl.csv", "star": ".star", "parquet": ".parquet"}
+# What a network that names no class finds.
+ANY_CLASS = "particle"
 
 
 @dataclass(frozen=True)
 class Picked:
-    """What picking one class of one tomogram gave."""
+    """What picking one class of one tomogram gave.
+
+    Attributes
+    ----------
+    class_name : str
+        What was picked.
+    n_particles : int
+        How many.
+    tables : tuple of Location
+        Where they are listed.
+    is_kept : bool
+        Whether the tables were there already.
+    """
 
     class_name: str
     n_particles: int
-    tables: tuple[Path, ...]
+    tables: tuple[Location, ...]
+    is_kept: bool = False
 
 
 def pick(
-    probability: Image,
-    output: Path,
-    settings: PickSettings | None = None,
-    *,
-    reporter: Reporter | None = None,
-    overwrite: bool = False,
+    probability: Image, folder: Location, settings: PickSettings, work: Work, stem: str = "particles"
 ) -> list[Picked]:
     """Pick particles from a stored probability map and write their tables.
 
@@ -51,222 +74,397 @@ def pick(
     ----------
     probability : Image
         Complete; from the stage `segment`.
-    output : Path
-        Folder for the tables: ``particles.csv`` and so on, ``particles_CLASS.csv`` for several classes.
-    settings : PickSettings, optional
-        Threshold, sizes (voxels of the map), connectivity, border (voxels of the map), region.
-    reporter : Reporter, optional
+    folder : Location
+        Where the tables go: ``particles.csv`` and so on, ``particles_CLASS.csv`` for several classes.
+    settings : PickSettings
+        Threshold, sizes (voxels of the map), connectivity, border (voxels of the map), region; each for all
+        classes or by class.
+    work : Work
         Follows the blocks.
-    overwrite : bool
-        Whether tables made with other settings may be replaced.
+    stem : str
+        How the tables' names begin.
 
     Returns
     -------
     list of Picked
         One per class. Positions in the tables are in voxels of the tomogram as it was given, also where
         it was rescaled for the network.
+
+    Raises
+    ------
+    InputError
+        If the image is no finished probability map, or a setting does not fit it. Nothing is removed then.
     """
-    settings, reporter = settings or PickSettings(), reporter or Reporter()
+    check_map(probability)
+    jobs = jobs_of(probability, folder, settings, stem)
+    for job in jobs:
+        job.check()
+    found = [_pick_class(probability, job, work) for job in jobs]
+    if all(p.is_kept for p in found):
+        work.keep("pick")
+    return found
+
+
+def check_map(probability: Image) -> None:
+    """Refuse to pick from what is no finished probability map.
+
+    Raises
+    ------
+    InputError
+        Naming what it is instead.
+    """
+    if probability.is_foreign or probability.kind != "probability":
+        what = f"a {probability.kind} of this program" if probability.kind else "an image of another program"
+        raise InputError(
+            f"{probability.path} is {what} and no probability map; give a run folder, or a probability.zarr that "
+            "`deepict-dask segment` wrote"
+        )
     if not probability.is_complete:
         raise InputError(f"{probability.path} was never finished; run segment again")
-    known = probability.classes or ["particle"]
-    check_class_names(settings, known, probability.path)
-    wanted = check_classes(settings.classes, known, probability.path)
-    for name in wanted:
-        own = settings.of_class(name).in_voxels(probability.voxel_size)
-        check_picking(_spatial(probability), own.threshold, own.connectivity, own.border)
-    return [
-        _pick_class(probability, output, settings, name, known, reporter, overwrite=overwrite)
-        for name in wanted
-    ]
 
 
-def check_pick(settings: PickSettings, tomogram: Image) -> None:
-    """Check what picking will need of a tomogram before an inference is spent on it.
+@dataclass(frozen=True)
+class PickJob:
+    """One class of one map, with the settings that hold for it; known before the map is.
+
+    Attributes
+    ----------
+    tomogram : str
+        Name of the tomogram.
+    class_name : str
+        What is picked.
+    channel : int
+        Of the map.
+    rules : ClassPickSettingsInVoxels
+        Those of this class.
+    settings : PickSettings
+        Of all classes: formats, how regions are read.
+    map_grid, own_grid : Grid
+        Of the probability map, in whose voxels border and sizes are given; and of the tomogram as it came.
+    folder : Location
+        Where the tables go.
+    stem : str
+        Their name without suffix.
+    """
+
+    tomogram: str
+    class_name: str
+    channel: int
+    rules: ClassPickSettingsInVoxels
+    settings: PickSettings
+    map_grid: Grid
+    own_grid: Grid
+    folder: Location
+    stem: str
+
+    @property
+    def side(self) -> Location:
+        """The side file."""
+        return self.folder / f"{self.stem}.json"
+
+    @property
+    def labels(self) -> Location:
+        """The label image."""
+        return self.folder / f"{self.stem}_labels.zarr"
+
+    @property
+    def tables(self) -> list[str]:
+        """Names of the tables, in the order of the formats."""
+        return [f"{self.stem}{suffix_of(name)}" for name in self.settings.formats]
+
+    def check(self) -> None:
+        """Check the settings against the map before anything is computed or removed; InputError if they do not fit."""
+        r = self.rules
+        check_picking(self.map_grid.shape, r.threshold, r.connectivity, r.border)
+        if r.region is not None:
+            self.open_region()
+
+    def open_region(self) -> tuple[Source, Mask]:
+        """Open the region mask; ``{name}`` in its path stands for the tomogram's name.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read or lies on another grid.
+        """
+        assert self.rules.region is not None
+        return open_mask(
+            self.rules.region.replace("{name}", self.tomogram),
+            self.map_grid,
+            self.own_grid,
+            what="the region mask",
+            resample=self.settings.resample_region,
+            threshold=self.settings.region_threshold,
+            way_out="say above which value is inside with --region-threshold (0 takes all that is above 0)",
+        )
+
+    def made_by(self, probability: Provenance | None, region: FileInput | None) -> Provenance:
+        """Give the provenance of the particles."""
+        decides = {key: value for key, value in asdict(self.rules).items() if key != "region"}
+        inputs: dict[str, Made] = {} if probability is None else {"probability": probability}
+        if region is not None:
+            inputs["region"] = region
+            decides["region_threshold"] = self.settings.region_threshold
+        return Provenance("pick", inputs, {"class": self.class_name, **decides})
+
+    def look(self, probability: Provenance | None) -> str | None:
+        """Look at the tables without changing anything, see `tables.check_tables`."""
+        region = None
+        if self.rules.region is not None:
+            record = read_record(self.side)
+            known = None if record is None else record.made_by.file("region")
+            region = file_of(self.open_region()[0], known)
+        made_by = self.made_by(probability, region)
+        found = check_tables(self.side, made_by, self.tables)
+        unread = region is not None and region.checksum is None
+        if found is None and (
+            unread or (self.settings.write_labels and check_output(self.labels, made_by) is not None)
+        ):
+            return ""
+        return found
+
+
+def pick_jobs(
+    tomogram: str,
+    classes: Sequence[str],
+    map_grid: Grid,
+    own_grid: Grid,
+    folder: Location,
+    settings: PickSettings,
+    stem: str = "particles",
+    where: str = "the network",
+) -> list[PickJob]:
+    """Give what is to be picked of a map, class by class.
 
     Parameters
     ----------
+    tomogram : str
+        Its name.
+    classes : sequence of str
+        Of the map, in the order of its channels; empty for one without a name.
+    map_grid, own_grid : Grid
+        Of the map, and of the tomogram as it came.
+    folder : Location
+        Where the tables go.
     settings : PickSettings
-        Region and border.
-    tomogram : Image
-        As it was given.
+        Each for all classes or by class.
+    stem : str
+        How the tables' names begin.
+    where : str
+        What the classes are of, for errors.
 
     Raises
     ------
     InputError
-        If the region mask is not there or has another shape, or the border leaves nothing.
+        If a class is not known, or cannot be a name.
     """
-    for name in ("*", *named_classes(settings)):
-        own = settings.of_class(name)
-        if own.region is not None:
-            open_region(own.region, tomogram)
-        check_picking(_spatial(tomogram), own.threshold, own.connectivity, own.border)
-
-
-def check_classes(wanted: list[str] | None, known: Sequence[str], where: str) -> list[str]:
-    """Give the classes to pick; all that are known if none are wanted.
-
-    Raises
-    ------
-    InputError
-        If one is not known.
-    """
-    for name in wanted or ():
-        if name not in known:
-            raise InputError(f"there is no class {name!r} in {where}; it has {', '.join(known)}")
-    return list(wanted or known)
-
-
-def _pick_class(
-    probability: Image,
-    output: Path,
-    settings: PickSettings,
-    class_name: str,
-    known: list[str],
-    reporter: Reporter,
-    *,
-    overwrite: bool,
-) -> Picked:
-    stem = "particles" if len(known) == 1 else f"particles_{class_name}"
-    tables = tuple(output / f"{stem}{SUFFIXES[name]}" for name in settings.formats)
-    shape = _spatial(probability)
-    own = settings.of_class(class_name).in_voxels(probability.voxel_size)
-    region = None if own.region is None else open_region(own.region, probability)
-    made_by: dict[str, Any] = {
-        "stage": "pick",
-        "probability": probability.attributes["made_by"],
-        "class": class_name,
-        "settings": {
-            "threshold": own.threshold,
-            "min_size": own.min_size,
-            "max_size": own.max_size,
-            "connectivity": own.connectivity,
-            "border": list(own.border),
-            "formats": list(settings.formats),
-            "write_labels": settings.write_labels,
-        },
-        "region": None if region is None else region[0],
-    }
-    side = output / f"{stem}.json"
-    before = read_json(side)
-    if is_finished(side, made_by, overwrite) and all(t.exists() for t in tables):
-        return Picked(class_name, int(before["n_particles"]), tables)
-    # Tables of earlier settings must not lie beside the new ones as if they belonged together.
-    for old in before.get("tables", ()):
-        (output / old).unlink(missing_ok=True)
-    labels = output / f"{stem}_labels.zarr"
-    if not settings.write_labels and labels.exists():
-        is_finished(labels, made_by, overwrite=True)
-    levels = _class_array(probability, known.index(class_name))
-    mask = None if region is None else da.from_array(region[1], chunks=levels.chunks, asarray=False)
-    scale = probability.attributes.get("scale") if levels.dtype.kind == "u" else None
-    rules: dict[str, Any] = {"connectivity": own.connectivity, "border": own.border}
-    parts = component_parts(levels, threshold=own.threshold, region=mask, scale=scale, **rules)
-    with reporter.progress("pick", probability.name, parts.size) as advance:
-        found = reduce_parts(
-            execute(parts, advance=advance),
-            shape,
-            min_size=own.min_size,
-            max_size=own.max_size,
-            voxel_size=probability.voxel_size,
-            tomogram=probability.name,
-            class_name=class_name,
-            attributes=made_by["settings"],
-            **rules,
+    known = list(classes) or [ANY_CLASS]
+    check_class_names(settings, known, where)
+    jobs = []
+    for name in settings.classes or known:
+        check_name(name, f"a class of {where}", is_class=True)
+        own = stem if len(known) == 1 else f"{stem}_{name}"
+        rules = settings.of_class(name).in_voxels(map_grid.voxel_size)
+        jobs.append(
+            PickJob(tomogram, name, known.index(name), rules, settings, map_grid, own_grid, folder, own)
         )
-    particles = _in_own_voxels(found, probability)
-    for table, name in zip(tables, settings.formats, strict=True):
-        write_particles(particles, table, name)
-    if settings.write_labels:
-        _write_labels(labels, probability, levels, mask, scale, own, made_by, reporter)
-    write_json(
-        side,
-        {
-            "complete": True,
-            "n_particles": len(particles),
-            "tomogram": probability.name,
-            "voxel_size": particles.voxel_size,
-            "tables": [t.name for t in tables],
-            "package_version": __version__,
-            "made_by": made_by,
-        },
+    return jobs
+
+
+def jobs_of(
+    probability: Image, folder: Location, settings: PickSettings, stem: str = "particles"
+) -> list[PickJob]:
+    """Give what is to be picked of a stored map."""
+    return pick_jobs(
+        probability.name,
+        probability.classes,
+        probability.grid,
+        probability.own_grid,
+        folder,
+        settings,
+        stem,
+        probability.path,
     )
-    return Picked(class_name, len(particles), tables)
 
 
-def _in_own_voxels(found: Particles, probability: Image) -> Particles:
+def _pick_class(probability: Image, job: PickJob, work: Work) -> Picked:
+    record = _record(job, work)
+    file, mask = _region(job, record, work)
+    made_by = job.made_by(probability.provenance, file)
+    labels_kept = not job.settings.write_labels or is_finished(job.labels, made_by, overwrite=True)
+    if _is_kept(job, made_by, work) and record is not None and labels_kept:
+        return Picked(job.class_name, record.n_particles, _places(job), is_kept=True)
+    levels = _channel(probability, job.channel)
+    region = None if mask is None else da.from_array(mask, chunks=levels.chunks, asarray=False)
+    scale = probability.attributes.get("scale") if levels.dtype.kind == "u" else None
+    found = _find(probability, job, levels, region, scale, made_by, work)
+    _write_tables(job, in_own_voxels(found, probability), made_by, record, work)
+    if not labels_kept:
+        _write_labels(probability, job, levels, region, scale, made_by, work)
+    elif not job.settings.write_labels and job.labels.exists():
+        # Labels of earlier settings must not lie beside new tables as if they belonged together.
+        is_finished(job.labels, replace(made_by, stage="none"), overwrite=True)
+    return Picked(job.class_name, len(found), _places(job))
+
+
+def _find(
+    probability: Image,
+    job: PickJob,
+    levels: da.Array,
+    region: da.Array | None,
+    scale: float | None,
+    made_by: Provenance,
+    work: Work,
+) -> Particles:
+    """Threshold, label, reduce and filter; positions in voxels of the map."""
+    rules = job.rules
+    parts = component_parts(
+        levels,
+        threshold=rules.threshold,
+        connectivity=rules.connectivity,
+        border=rules.border,
+        region=region,
+        scale=scale,
+    )
+    with work.reporter.progress("pick", job.tomogram, parts.size) as advance:
+        return reduce_parts(
+            execute(parts, advance=advance),
+            probability.spatial_shape,
+            min_size=rules.min_size,
+            max_size=rules.max_size,
+            connectivity=rules.connectivity,
+            border=rules.border,
+            voxel_size=probability.voxel_size,
+            tomogram=job.tomogram,
+            class_name=job.class_name,
+            attributes=dict(made_by.settings),
+        )
+
+
+def in_own_voxels(found: Particles, probability: Image) -> Particles:
     """Give positions in the voxels of the tomogram as it came, where it was rescaled for the network."""
-    own = probability.attributes.get("own_voxel_size")
-    if own is None or probability.voxel_size is None:
+    own = probability.own_grid
+    if own == probability.grid or own.voxel_size is None or probability.voxel_size is None:
         return found
-    z, y, x = (map_edge / edge for map_edge, edge in zip(probability.voxel_size, own, strict=True))
-    return found.scaled((z, y, x), tuple(own))
+    z, y, x = (a / b for a, b in zip(probability.voxel_size, own.voxel_size, strict=True))
+    return found.scaled((z, y, x), own.voxel_size)
 
 
-def _class_array(probability: Image, number: int) -> da.Array:
-    core: Shape = tuple(probability.attributes["core"])  # type: ignore[assignment]
-    grid = BlockGrid(_spatial(probability), core)
-    array = probability.array
+def _record(job: PickJob, work: Work) -> TableRecord | None:
+    try:
+        return read_record(job.side)
+    except (DamagedOutputError, OutputExistsError):
+        if not work.overwrite:
+            raise
+        return None
+
+
+def _region(job: PickJob, record: TableRecord | None, work: Work) -> tuple[FileInput | None, Mask | None]:
+    """Open the region of a class and take its checksum; say how much of the tomogram lies inside."""
+    if job.rules.region is None:
+        return None, None
+    source, mask = job.open_region()
+    file = file_of(source, None if record is None else record.made_by.file("region"))
+    if file.checksum is None:
+        file, n_inside = read_contents(source, work, job.folder)
+        total = math.prod(source.shape)
+        sentence = (
+            f"{job.tomogram}: {100 * n_inside / total:.3g} % of the region mask {source.name} is inside"
+        )
+        if n_inside in (0, total):
+            word = "nothing" if n_inside == 0 else "everything"
+            work.reporter.warn(
+                f"{sentence}: {word} of {source.path} is above 0; check that it is the right mask"
+            )
+        else:
+            work.reporter.say(sentence)
+    return file, mask
+
+
+def _is_kept(job: PickJob, made_by: Provenance, work: Work) -> bool:
+    try:
+        refused = check_tables(job.side, made_by, job.tables)
+    except (DamagedOutputError, OutputExistsError):
+        if not work.overwrite:
+            raise
+        return False
+    if refused and not work.overwrite:
+        raise OutputExistsError(refused)
+    return refused is None
+
+
+def _places(job: PickJob) -> tuple[Location, ...]:
+    return tuple(job.folder / name for name in job.tables)
+
+
+def _write_tables(
+    job: PickJob, particles: Particles, made_by: Provenance, record: TableRecord | None, work: Work
+) -> None:
+    for name in [*job.tables, *(record.tables if record is not None else ())]:
+        if not work.overwrite and not is_ours(job.folder / name, record):
+            raise OutputExistsError(
+                f"{job.folder / name} was not written by this program, or was changed since; move it, or use --overwrite"
+            )
+    work.check_claim()
+    begin_tables(job.side, made_by, job.tables, record)
+    for name, form in zip(job.tables, job.settings.formats, strict=True):
+        write_particles(particles, job.folder / name, form)
+    # Tables of earlier settings must not lie beside the new ones as if they belonged together.
+    for old in record.tables if record is not None else ():
+        if old not in job.tables:
+            (job.folder / old).remove()
+    facts = facts_of(len(particles), job.tomogram, job.class_name, job.own_grid)
+    work.check_claim()
+    finish_tables(job.side, made_by, job.tables, facts)
+
+
+def _channel(probability: Image, channel: int) -> da.Array:
+    array, core = probability.array, probability.core
+    assert core is not None
+    chunks = BlockGrid(probability.spatial_shape, core).chunks
     if array.ndim == 3:
-        return da.from_array(array, chunks=grid.chunks, asarray=False)
-    return da.from_array(array, chunks=((1,) * array.shape[0], *grid.chunks), asarray=False)[number]
-
-
-def _spatial(probability: Image) -> Shape:
-    z, y, x = probability.shape[-3:]
-    return z, y, x
+        return da.from_array(array, chunks=chunks, asarray=False)
+    return da.from_array(array, chunks=((1,) * array.shape[0], *chunks), asarray=False)[channel]
 
 
 def _write_labels(
-    path: Path,
     probability: Image,
+    job: PickJob,
     levels: da.Array,
-    mask: da.Array | None,
+    region: da.Array | None,
     scale: float | None,
-    settings: ClassPickSettings,
-    made_by: dict[str, Any],
-    reporter: Reporter,
+    made_by: Provenance,
+    work: Work,
 ) -> None:
     """Write the label image: the same components, by number, before sizes are looked at."""
-    if is_finished(path, made_by, overwrite=True):
-        return
-    above = segmentation(
-        levels, threshold=settings.threshold, border=settings.border, region=mask, scale=scale
-    )
-    labels = label(above, connectivity=settings.connectivity)
-    image = create_image(
-        path,
-        shape=_spatial(probability),
-        dtype=labels.dtype,
-        voxel_size=probability.voxel_size,  # type: ignore[arg-type]
-        name=probability.name,
-        core=tuple(probability.attributes["core"]),
-        n_levels=1,
-        version=probability.version,
-        kind="labels",
-    )
-    update_attributes(path, made_by=made_by)
-    with reporter.progress("labels", probability.name, labels.npartitions):
-        da.store(labels, image.array, lock=False)
-    mark_complete(path, package_version=__version__)
+    rules = job.rules
+    above = segmentation(levels, threshold=rules.threshold, border=rules.border, region=region, scale=scale)
+    labels = label(above, connectivity=rules.connectivity)
+    assert probability.core is not None and probability.voxel_size is not None
+    form = Form("labels", job.tomogram, probability.voxel_size, probability.core, probability.version, (), 1)
+    write_image(job.labels, labels, form, made_by, work, reduce=nothing, finish=lambda parts: {})
 
 
-def pickable(paths: list[str]) -> Iterator[Path]:
-    """Find the probability maps in run folders, or take them as they are named.
+def find_maps(given: Location) -> Iterator[Location]:
+    """Find the probability maps in a run folder, or take one as it is named.
 
     Raises
     ------
     InputError
         Where there is none.
     """
-    for given in map(Path, paths):
-        if (given / "zarr.json").exists() or (given / ".zgroup").exists():
-            yield given
-            continue
-        found = sorted(given.glob("probability.zarr")) + sorted(given.glob("*/probability.zarr"))
-        if not found:
-            raise InputError(
-                f"{given} holds no probability map; give a run folder, the folder of a tomogram in it, "
-                "or a probability.zarr"
-            )
-        yield from found
+    if (given / "zarr.json").exists() or (given / ".zgroup").exists():
+        yield given
+        return
+    found = [
+        child
+        for folder in (given, *(c for c in given.children() if c.is_folder()))
+        for child in folder.children()
+        if child.name.startswith("probability") and child.name.endswith(".zarr")
+    ]
+    if not found:
+        raise InputError(
+            f"{given} holds no probability map; give a run folder, the folder of a tomogram in it, "
+            "or a probability.zarr"
+        )
+    yield from found

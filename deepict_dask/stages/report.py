@@ -21,3 +21,6 @@ class Reporter:
     ) -> Iterator[Callable[[int], None]]:
         """Follow the blocks (or what the unit says) of a stage; yields a function to call with those just done."""
         yield lambda n: None
+
+    def tomogram(self, number: int, total: int, name: str) -> None:
+        """Tell which tomogram the stages that follow are of."""

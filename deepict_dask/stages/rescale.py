@@ -2,59 +2,57 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from deepict_dask.engine.rescale import rescale as rescale_lazily
+from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
-from deepict_dask.stages.output import is_finished
-from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.writing import write_tomogram
+from deepict_dask.provenance import Provenance
+from deepict_dask.stages.finished import is_finished
+from deepict_dask.stages.work import Work
+from deepict_dask.stages.write_tomogram import write_tomogram
 
 
-def rescale(
-    tomogram: Image,
-    voxel_size: float,
-    output: Path,
-    *,
-    reporter: Reporter | None = None,
-    overwrite: bool = False,
-) -> Image:
+def rescale(tomogram: Image, output: Location, voxel_size: float, work: Work) -> Image:
     """Resample a tomogram and write it.
 
     Parameters
     ----------
     tomogram : Image
         Complete.
+    output : Location
+        The image to write.
     voxel_size : float
         Wanted edge in A, on all axes.
-    output : Path
-        Folder of this tomogram; the image is ``output / "rescaled.zarr"``.
-    reporter : Reporter, optional
+    work : Work
         Follows the blocks.
-    overwrite : bool
-        Whether a complete image with other settings may be replaced.
 
     Returns
     -------
     Image
-        float32, complete, with statistics; the center of its first voxel is that of the tomogram's.
+        float32, complete, with statistics; the center of its first voxel is that of the tomogram's, whose grid
+        is kept as `Image.own_grid`.
     """
-    reporter = reporter or Reporter()
-    path = output / "rescaled.zarr"
-    made_by = {"stage": "rescale", "tomogram": tomogram.attributes["made_by"], "voxel_size": voxel_size}
-    if is_finished(path, made_by, overwrite):
-        return open_image(path)
+    made_by = made_by_rescale(tomogram.provenance, voxel_size)
+    if is_finished(output, made_by, overwrite=work.overwrite):
+        work.keep("rescale")
+        return open_image(output)
     assert tomogram.voxel_size is not None
     wanted = (voxel_size, voxel_size, voxel_size)
     voxels = rescale_lazily(tomogram.array, tomogram.voxel_size, wanted)
     return write_tomogram(
-        path,
+        output,
         voxels,
         name=tomogram.name,
         voxel_size=wanted,
         version=tomogram.version,
         made_by=made_by,
-        stage="rescale",
-        reporter=reporter,
+        work=work,
         source=tomogram.attributes.get("source"),
+        own_voxel_size=tomogram.voxel_size,
+        own_shape=tomogram.shape,
     )
+
+
+def made_by_rescale(tomogram: Provenance | None, voxel_size: float) -> Provenance:
+    """Give the provenance of a rescaled tomogram."""
+    inputs = {} if tomogram is None else {"tomogram": tomogram}
+    return Provenance("rescale", inputs, {"voxel_size": voxel_size})

@@ -1,29 +1,33 @@
-"""Run: all stages for every tomogram, one after the other; one that fails does not stop the others."""
+"""Run: the plan of every tomogram, one after the other; one that fails does not stop the others."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
 
-from deepict_dask.config import Settings, check_class_names, commented_yaml
+from deepict_dask.config import EqualizeSettings, SegmentSettings, Settings, check_class_names
 from deepict_dask.engine.prewarm import prewarmed
-from deepict_dask.errors import InputError
+from deepict_dask.errors import ClusterError, DamagedOutputError, InputError, OutputExistsError
+from deepict_dask.io.claim import claimed
 from deepict_dask.io.inputs import find_tomograms, tomogram_name
+from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image
+from deepict_dask.io.source import Source
+from deepict_dask.names import check_name
 from deepict_dask.networks.checkpoint import Model, load_model
 from deepict_dask.networks.predictor import get_predictor
-from deepict_dask.stages.equalize import Target, equalize, open_target
-from deepict_dask.stages.ingest import ingest
-from deepict_dask.stages.pick import Picked, check_pick, pick
+from deepict_dask.stages.equalize import Target, open_target
+from deepict_dask.stages.ingest import open_tomogram
+from deepict_dask.stages.nodes import Network, Node, PickStep, Stage, TomogramPlan, plan_tomogram, run_node
+from deepict_dask.stages.pick import ANY_CLASS, Picked
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.rescale import rescale
-from deepict_dask.stages.segment import model_spec, same_voxel_size, segment, trained_voxel_size
+from deepict_dask.stages.run_folder import check_settings, write_effective, write_settings
+from deepict_dask.stages.segment import model_spec, trained_voxel_size
+from deepict_dask.stages.work import Work
+from deepict_dask.tomogram import angstrom, same_voxel_size
 
-Stage = Literal["ingest", "equalize", "segment", "pick"]
 STAGES: tuple[Stage, ...] = ("ingest", "equalize", "segment", "pick")
 
 
@@ -35,10 +39,12 @@ class Outcome:
     ----------
     name : str
         Of the tomogram.
-    folder : Path
+    folder : Location
         With everything that was written for it.
     seconds : dict of str to float
         By stage.
+    kept : set of str
+        Stages whose outputs were there already.
     picked : list of Picked
         One per class.
     error : Exception or None
@@ -46,40 +52,65 @@ class Outcome:
     """
 
     name: str
-    folder: Path
+    folder: Location
     seconds: dict[str, float] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
     picked: list[Picked] = field(default_factory=list)
     error: Exception | None = None
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All that is known before the first voxel is read: tomograms, settings, network, target."""
+class RunPlan:
+    """All that is known before the first voxel is read.
 
-    tomograms: tuple[str, ...]
-    output: Path
+    Attributes
+    ----------
+    output : Location
+        Run folder.
+    settings : Settings
+        Of the run, with what differs for single tomograms.
+    until : str
+        Last stage.
+    tomograms : tuple of TomogramPlan
+        What is to be done, in order.
+    failed : tuple of Outcome
+        Tomograms that cannot be opened.
+    models : tuple of (Model, SegmentSettings)
+        Networks to load ahead.
+    warnings : tuple of str
+        What the user may want to change.
+    overwrite : bool
+        Whether outputs made with other settings may be replaced.
+    is_done : bool
+        Whether everything is there already, so that no workers are needed.
+    """
+
+    output: Location
     settings: Settings
     until: Stage
-    model: Model | None
-    target: Target | None
-    overwrite: bool
+    tomograms: tuple[TomogramPlan, ...]
+    failed: tuple[Outcome, ...] = ()
+    models: tuple[tuple[Model, SegmentSettings], ...] = ()
+    warnings: tuple[str, ...] = ()
+    overwrite: bool = False
+    is_done: bool = False
 
 
-def prepare(
+def plan_run(
     tomograms: Sequence[str],
-    output: Path,
+    output: Location,
     settings: Settings,
     *,
     until: Stage = "pick",
     overwrite: bool = False,
-) -> Plan:
-    """Check everything that can be checked before workers are started.
+) -> RunPlan:
+    """Check everything that can be checked before workers are started; nothing is changed.
 
     Parameters
     ----------
     tomograms : sequence of str
         Paths, globs, folders, ``.txt`` lists, OME-Zarr groups.
-    output : Path
+    output : Location
         Run folder; each tomogram gets a folder of its name in it.
     settings : Settings
         Of the whole run.
@@ -92,31 +123,73 @@ def prepare(
     ------
     InputError
         For tomograms, a model or a target that are not there or cannot be read, or settings that
-        contradict each other.
+        contradict each other, or outputs that were made with others.
     """
-    paths = tuple(find_tomograms(tomograms))
-    model = None
-    if STAGES.index(until) >= STAGES.index("segment"):
-        if settings.segment.model is None:
-            raise InputError(
-                "no model is given; name a checkpoint with --model (.safetensors, or the original's .pth)"
-            )
-        model = load_model(settings.segment.model)
-        trained_voxel_size(model, settings.segment)
-        for pick_settings in (settings.pick, *(settings.for_tomogram(n).pick for n in settings.tomograms)):
-            check_class_names(pick_settings, model.classes, f"the model {model.card.name}")
-    if until == "equalize" and settings.equalize.target_spectrum is None:
-        raise InputError(
-            "nothing to equalize to; give a spectrum (.tsv) or a tomogram with --target-spectrum"
-        )
-    target = open_target(settings.equalize)
-    if output.exists() and not output.is_dir():
+    if output.exists() and not output.is_folder():
         raise InputError(f"the output {output} is a file; name a folder")
-    return Plan(paths, output, settings, until, model, target, overwrite)
+    check_settings(output, overwrite=overwrite)
+    paths = find_tomograms(tomograms)
+    names = [check_name(tomogram_name(path), f"the tomogram {path}") for path in paths]
+    opened = _Opened()
+    plans, failed, warnings = [], [], []
+    for name in settings.tomograms:
+        if name not in names:
+            warnings.append(
+                f"the settings hold a tomogram {name!r}, which is none of those given ({', '.join(names[:5])})"
+            )
+    for path, name in zip(paths, names, strict=True):
+        own = settings.for_tomogram(name)
+        networks = opened.networks(own, until)  # errors of the network or target are the run's
+        target = opened.target(own.equalize) if until == "equalize" else None
+        if until == "equalize" and target is None:
+            raise InputError(
+                "nothing to equalize to; give a spectrum (.tsv) or a tomogram with --target-spectrum"
+            )
+        try:
+            source = open_tomogram(path, own.ingest)
+            fitted = [_fitted(n, source, name, warnings) for n in networks]
+            prepared = [(None, target, own.equalize)] if target is not None else []
+            plan = plan_tomogram(source, name, output / name, own.ingest, fitted, prepare=prepared).until(
+                until
+            )
+            for node in plan.nodes:
+                if isinstance(node.step, PickStep):
+                    for job in node.step.jobs:
+                        job.check()
+        except Exception as error:
+            # Nothing was spent on it, and the others can be done.
+            failed.append(Outcome(name, output / name, error=error))
+            continue
+        plans.append(plan)
+    if not plans:
+        raise failed[0].error or InputError("no tomogram is left")
+    is_done = True
+    refused = []
+    for plan in plans:
+        try:
+            looks = [look.refusal for _, look in plan.look()]
+        except (OutputExistsError, DamagedOutputError) as error:
+            looks = [str(error)]
+        refused += [sentence for sentence in looks if sentence]
+        is_done &= not any(sentence is not None for sentence in looks)
+    if refused and not overwrite:
+        more = f" (and {len(refused) - 1} other outputs likewise)" if len(refused) > 1 else ""
+        raise OutputExistsError(f"{refused[0]}{more}")
+    return RunPlan(
+        output,
+        settings,
+        until,
+        tuple(plans),
+        tuple(failed),
+        tuple(opened.models.values()),
+        tuple(dict.fromkeys(warnings)),
+        overwrite,
+        is_done and not overwrite,
+    )
 
 
 def run(
-    plan: Plan,
+    plan: RunPlan,
     *,
     threads: int | None = None,
     reporter: Reporter | None = None,
@@ -126,8 +199,8 @@ def run(
 
     Parameters
     ----------
-    plan : Plan
-        From `prepare`.
+    plan : RunPlan
+        From `plan_run`.
     threads : int, optional
         Threads of one forward pass on a CPU worker.
     reporter : Reporter, optional
@@ -138,23 +211,36 @@ def run(
     Returns
     -------
     list of Outcome
-        In the order of the tomograms. What was finished before a failure is kept, and a later run
-        with the same settings goes on from there.
+        What was finished before a failure is kept, and a later run with the same settings goes on from there.
+
+    Raises
+    ------
+    ClaimedError
+        If another command writes to the run folder.
+    ClusterError
+        If the scheduler is lost: then nothing is wrong with the tomograms that are left.
     """
     reporter = reporter or Reporter()
-    plan.output.mkdir(parents=True, exist_ok=True)
-    (plan.output / "settings.yaml").write_text(commented_yaml(plan.settings), encoding="utf-8")
     outcomes = []
     with ExitStack() as stack:
-        if plan.model is not None:
+        stack.enter_context(claimed(plan.output, f"deepict-dask {plan.until}"))
+        check_settings(plan.output, overwrite=plan.overwrite)
+        for sentence in plan.warnings:
+            reporter.warn(sentence)
+        for outcome in plan.failed:
+            outcomes.append(outcome)
+            done(outcome)
+        write_settings(plan.output, plan.settings, [p.name for p in plan.tomograms])
+        for model, settings in plan.models:
             # The workers load the network while the first tomogram is ingested.
-            spec = model_spec(plan.model, plan.settings.segment, threads)
-            stack.enter_context(prewarmed(get_predictor, spec))
-        for path in plan.tomograms:
-            name = tomogram_name(path)
-            outcome = Outcome(name, plan.output / name)
+            stack.enter_context(prewarmed(get_predictor, model_spec(model, settings, threads)))
+        for number, tomogram in enumerate(plan.tomograms, start=1):
+            reporter.tomogram(number, len(plan.tomograms), tomogram.name)
+            outcome = Outcome(tomogram.name, tomogram.folder)
             try:
-                _run_one(path, plan, outcome, threads, reporter)
+                run_tomogram(tomogram, plan, outcome, threads, reporter)
+            except ClusterError:
+                raise
             except Exception as error:  # whatever it is, it is this tomogram's; the others go on
                 outcome.error = error
             outcomes.append(outcome)
@@ -162,52 +248,74 @@ def run(
     return outcomes
 
 
-def _run_one(path: str, plan: Plan, outcome: Outcome, threads: int | None, reporter: Reporter) -> None:
-    settings, folder = plan.settings.for_tomogram(outcome.name), outcome.folder
-    common: dict[str, Any] = {"reporter": reporter, "overwrite": plan.overwrite}
-    with _timed(outcome, "ingest"):
-        image = ingest(path, folder, settings.ingest, **common)
-    if plan.until == "ingest":
-        return
-    if plan.until == "pick":
-        check_pick(settings.pick, image)
-    kept = {"source": image.attributes.get("source")}
-    wanted = None if plan.model is None else trained_voxel_size(plan.model, settings.segment)
-    assert image.voxel_size is not None
-    if wanted is not None and not same_voxel_size(image.voxel_size, wanted):
-        if settings.segment.rescale:
-            kept |= {"own_voxel_size": list(image.voxel_size), "own_shape": list(image.shape)}
-            with _timed(outcome, "rescale"):
-                image = rescale(image, wanted, folder, **common)
-        else:
-            reporter.warn(
-                f"{outcome.name} has voxels of {_angstrom(image)} A, but {plan.model.card.name} was trained at "  # type: ignore[union-attr]
-                f"{wanted:g} A; particles will look too large or too small to it (--rescale resamples the tomogram)"
+def run_tomogram(
+    tomogram: TomogramPlan, plan: RunPlan, outcome: Outcome, threads: int | None, reporter: Reporter
+) -> None:
+    """Run the nodes of one tomogram, each after what it is made from."""
+    with claimed(tomogram.folder, f"deepict-dask {plan.until}") as claim:
+        work = Work(reporter, plan.overwrite, threads, claim, outcome.kept)
+        write_effective(tomogram.folder, plan.settings.for_tomogram(tomogram.name))
+        made: dict[str, Image] = {}
+        for node in tomogram.nodes:
+            with _timed(outcome, node):
+                result = run_node(node, made, work)
+            if isinstance(result, Image):
+                made[node.name] = result
+            else:
+                outcome.picked += result
+
+
+class _Opened:
+    """Networks and targets of a run, each opened once."""
+
+    def __init__(self) -> None:
+        self.models: dict[tuple[str, SegmentSettings], tuple[Model, SegmentSettings]] = {}
+        self.targets: dict[EqualizeSettings, Target | None] = {}
+
+    def networks(self, settings: Settings, until: Stage) -> list[Network]:
+        """Give the networks of a tomogram; none where the run ends before."""
+        if STAGES.index(until) < STAGES.index("segment"):
+            return []
+        path = settings.segment.model
+        if path is None:
+            raise InputError(
+                "no model is given; name a checkpoint with --model (.safetensors, or the original's .pth)"
             )
-    if plan.target is not None:
-        with _timed(outcome, "equalize"):
-            image = equalize(image, plan.target, folder, settings.equalize, threads=threads, **common)
-    if plan.model is None:
-        return
-    with _timed(outcome, "segment"):
-        probability = segment(
-            image, plan.model, folder, settings.segment, threads=threads, attributes=kept, **common
-        )
-    if plan.until == "segment":
-        return
-    with _timed(outcome, "pick"):
-        outcome.picked = pick(probability, folder, settings.pick, **common)
+        key = (path, settings.segment)
+        if key not in self.models:
+            self.models[key] = (load_model(path), settings.segment)
+        model = self.models[key][0]
+        size = trained_voxel_size(model, settings.segment)
+        check_class_names(settings.pick, model.classes or (ANY_CLASS,), f"the model {model.card.name}")
+        target = self.target(settings.equalize)
+        return [Network(model, settings.segment, settings.pick, size, target, settings.equalize)]
+
+    def target(self, settings: EqualizeSettings) -> Target | None:
+        """Give the target of a tomogram."""
+        if settings not in self.targets:
+            self.targets[settings] = open_target(settings)
+        return self.targets[settings]
+
+
+def _fitted(network: Network, source: Source, name: str, warnings: list[str]) -> Network:
+    """Decide whether a tomogram is resampled for a network; say where it should be and is not to be."""
+    assert source.voxel_size is not None
+    size = network.voxel_size
+    if size is None or same_voxel_size(source.voxel_size, size):
+        return replace(network, voxel_size=None)
+    if network.segment.rescale:
+        return network
+    warnings.append(
+        f"{name} has voxels of {angstrom(source.voxel_size)}, but {network.model.card.name} was trained at "
+        f"{size:g} A; particles will look too large or too small to it (--rescale resamples the tomogram)"
+    )
+    return replace(network, voxel_size=None)
 
 
 @contextmanager
-def _timed(outcome: Outcome, stage: str) -> Iterator[None]:
+def _timed(outcome: Outcome, node: Node) -> Iterator[None]:
     start = time.perf_counter()
     try:
         yield
     finally:
-        outcome.seconds[stage] = time.perf_counter() - start
-
-
-def _angstrom(image: Image) -> str:
-    sizes = [f"{edge:g}" for edge in image.voxel_size or ()]
-    return sizes[0] if len(set(sizes)) == 1 else " x ".join(sizes)
+        outcome.seconds[node.stage] = outcome.seconds.get(node.stage, 0.0) + time.perf_counter() - start

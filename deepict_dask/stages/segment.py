@@ -3,63 +3,45 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import dask.array as da
 import numpy as np
 
-from deepict_dask import __version__
 from deepict_dask.config import SegmentSettings
-from deepict_dask.engine.execute import execute, per_block, smallest_worker_memory
+from deepict_dask.engine.execute import smallest_worker_memory
 from deepict_dask.engine.segment import segment as segment_lazily
 from deepict_dask.engine.segment import segment_grid
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape
-from deepict_dask.io.ome_zarr import Image, create_image, mark_complete, open_image, update_attributes
+from deepict_dask.io.location import Location
+from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.kernels.probability import LEVELS
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.blocks import BlockPredictor
 from deepict_dask.networks.checkpoint import Model
 from deepict_dask.networks.predictor import ModelSpec, resolve_runtime
-from deepict_dask.stages.output import is_finished
-from deepict_dask.stages.report import Reporter
+from deepict_dask.provenance import Provenance
+from deepict_dask.stages.finished import is_finished
+from deepict_dask.stages.work import Work
+from deepict_dask.stages.write_image import Attributes, Form, write_image
+from deepict_dask.tomogram import by
 
-# Voxel sizes that differ by no more than this count as the same.
-VOXEL_SIZE_TOLERANCE = 0.05
 
-
-def segment(
-    tomogram: Image,
-    model: Model,
-    output: Path,
-    settings: SegmentSettings | None = None,
-    *,
-    threads: int | None = None,
-    reporter: Reporter | None = None,
-    overwrite: bool = False,
-    attributes: dict[str, Any] | None = None,
-) -> Image:
+def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSettings, work: Work) -> Image:
     """Compute and store the probability map of a tomogram.
 
     Parameters
     ----------
     tomogram : Image
         Complete, with statistics; the voxels that the network is to see.
+    output : Location
+        The image to write.
     model : Model
         From `load_model`.
-    output : Path
-        Folder of this tomogram; the map is ``output / "probability.zarr"``.
-    settings : SegmentSettings, optional
+    settings : SegmentSettings
         Tiling, runtime, how probabilities are stored.
-    threads : int, optional
-        Threads of one forward pass on a CPU.
-    reporter : Reporter, optional
-        Follows the blocks.
-    overwrite : bool
-        Whether a complete map with other settings may be replaced.
-    attributes : dict, optional
-        Kept with the map.
+    work : Work
+        Follows the blocks; its threads are those of one forward pass on a CPU.
 
     Returns
     -------
@@ -67,78 +49,75 @@ def segment(
         Shape (z, y, x), or (class, z, y, x) for several classes; uint8 maps hold multiples of the
         attribute ``scale``.
     """
-    settings, reporter = settings or SegmentSettings(), reporter or Reporter()
-    shape: Shape = tomogram.shape  # type: ignore[assignment]
     runtime = resolve_runtime(settings.runtime, settings.device)
+    made_by = made_by_segment(tomogram.provenance, model, settings, runtime)
+    if is_finished(output, made_by, overwrite=work.overwrite):
+        work.keep("segment")
+        return open_image(output)
     architecture = model.architecture
     grid, halo = segment_grid(
-        shape, settings.tiling, settings.block, architecture.alignment, architecture.halo()
+        tomogram.spatial_shape, settings.tiling, settings.block, architecture.alignment, architecture.halo()
     )
-    target = output / "probability.zarr"
-    classes = list(model.classes)
-    made_by = {
-        "stage": "segment",
-        "tomogram": tomogram.attributes["made_by"],
-        "model": model.checksum,
-        "tiling": settings.tiling,
-        "runtime": runtime,
-        "dtype": settings.dtype,
-        "block": settings.block,
-    }
-    if is_finished(target, made_by, overwrite):
-        return open_image(target)
-    statistics = tomogram.attributes["statistics"]
-    spec = model_spec(model, settings, threads)
-    reporter.say(
+    work.reporter.say(
         f"{tomogram.name}: {model.card.name} on {runtime}, {settings.tiling} tiling, "
-        f"{grid.n_blocks} block{'s' * (grid.n_blocks != 1)} of {_by(grid.core)} voxels with a halo of {halo[0]}"
+        f"{grid.n_blocks} block{'s' * (grid.n_blocks != 1)} of {by(grid.core)} voxels with a halo of {halo[0]}"
     )
     in_boxes = settings.tiling == "deepict"
+    itemsize, threads = tomogram.dtype.itemsize, work.threads or 1
     _check_memory(
-        worker_memory(
-            architecture, runtime, grid.core, halo, tomogram.dtype.itemsize, threads or 1, in_boxes=in_boxes
-        ),
-        settings,
+        worker_memory(architecture, runtime, grid.core, halo, itemsize, threads, in_boxes=in_boxes), settings
     )
+    statistics = tomogram.statistics
     probability = segment_lazily(
         tomogram.array,
-        BlockPredictor(spec, halo, in_boxes),
+        BlockPredictor(model_spec(model, settings, work.threads), halo, in_boxes),
         grid,
         halo,
-        n_classes=len(classes),
-        mean=statistics["mean"],
-        std=statistics["std"],
+        n_classes=len(model.classes),
+        mean=statistics.mean,
+        std=statistics.std,
         in_boxes=in_boxes,
         dtype=settings.dtype,
     )
-    image = create_image(
-        target,
-        shape=probability.shape,
-        dtype=probability.dtype,
-        voxel_size=tomogram.voxel_size,  # type: ignore[arg-type]
-        name=tomogram.name,
-        core=grid.core,
-        n_levels=1,
-        version=tomogram.version,
-        kind="probability",
-        classes=classes,
-    )
-    update_attributes(target, made_by=made_by)
-    stores = [da.store(probability, image.array, lock=False, compute=False)]
-    with reporter.progress("segment", tomogram.name, grid.n_blocks) as advance:
-        ranges = execute(per_block(_range, probability), stores, advance)
     scale = 1 / LEVELS if settings.dtype == "uint8" else 1.0
-    mark_complete(
-        target,
-        scale=scale,
-        core=list(grid.core),
-        halo=list(halo),
-        maximum=max(ranges) * scale,
-        package_version=__version__,
-        model={"name": model.card.name, "checksum": model.checksum},
-        **(attributes or {}),
+
+    def finish(maxima: Sequence[float]) -> Attributes:
+        return {
+            "scale": scale,
+            "halo": list(halo),
+            "maximum": max(maxima) * scale,
+            "model": {"name": model.card.name, "checksum": model.checksum},
+            "own_voxel_size": tomogram.own_grid.voxel_size,
+            "own_shape": tomogram.own_grid.shape,
+            "source": tomogram.attributes.get("source"),
+        }
+
+    assert tomogram.voxel_size is not None
+    form = Form(
+        "probability",
+        tomogram.name,
+        tomogram.voxel_size,
+        grid.core,
+        tomogram.version,
+        tuple(model.classes),
+        1,
     )
-    return open_image(target)
+    return write_image(output, probability, form, made_by, work, reduce=_maximum, finish=finish)
+
+
+def made_by_segment(
+    tomogram: Provenance | None, model: Model, settings: SegmentSettings, runtime: str
+) -> Provenance:
+    """Give the provenance of a probability map: which runtime computes it is recorded and not compared."""
+    decides = {
+        "model": model.checksum,
+        "tiling": settings.tiling,
+        "dtype": settings.dtype,
+        "block": settings.block,
+        "precision": "float32",
+    }
+    inputs = {} if tomogram is None else {"tomogram": tomogram}
+    return Provenance("segment", inputs, decides, {"runtime": runtime, "device": settings.device})
 
 
 def model_spec(model: Model, settings: SegmentSettings, threads: int | None = None) -> ModelSpec:
@@ -150,6 +129,27 @@ def model_spec(model: Model, settings: SegmentSettings, threads: int | None = No
         threads=threads,
         tiling=settings.tiling,
     )
+
+
+def trained_voxel_size(model: Model, settings: SegmentSettings) -> float | None:
+    """Give the voxel size in A that a network was trained at: the settings', else the model card's.
+
+    Raises
+    ------
+    InputError
+        If rescaling is asked for and neither says.
+    """
+    size = settings.model_voxel_size or model.card.voxel_size
+    if settings.rescale and size is None:
+        raise InputError(
+            f"the model {model.card.name} does not say at which voxel size it was trained, so there is nothing to "
+            "rescale to; give --model-voxel-size"
+        )
+    return size
+
+
+def _maximum(block: np.ndarray, index: tuple[int, ...]) -> float:
+    return float(block.max())
 
 
 def worker_memory(
@@ -204,33 +204,3 @@ def _check_memory(needed: int, settings: SegmentSettings) -> None:
             f"blocks of up to {settings.block} voxels need {needed / 1e9:.1f} GB per worker, but a worker has "
             f"{limit / 1e9:.1f} GB; use a smaller --block, or fewer workers with more memory each{boxes}"
         )
-
-
-def same_voxel_size(a: tuple[float, float, float], b: float) -> bool:
-    """Say whether voxel sizes (z, y, x) and one edge, in A, agree to 5 %."""
-    return all(abs(edge / b - 1) <= VOXEL_SIZE_TOLERANCE for edge in a)
-
-
-def trained_voxel_size(model: Model, settings: SegmentSettings) -> float | None:
-    """Give the voxel size in A that a network was trained at: the settings', else the model card's.
-
-    Raises
-    ------
-    InputError
-        If rescaling is asked for and neither says.
-    """
-    size = settings.model_voxel_size or model.card.voxel_size
-    if settings.rescale and size is None:
-        raise InputError(
-            f"the model {model.card.name} does not say at which voxel size it was trained, so there is nothing to "
-            "rescale to; give --model-voxel-size"
-        )
-    return size
-
-
-def _range(block: np.ndarray, index: tuple[int, ...]) -> float:
-    return float(block.max())
-
-
-def _by(shape: Shape) -> str:
-    return " x ".join(map(str, shape))

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
+from deepict_dask.atomic import PARTIAL
 from deepict_dask.errors import FormatError, InputError, MissingFileError, OutputExistsError
-from deepict_dask.io.location import PARTIAL, Location
+from deepict_dask.io.location import Location
 
 
 def test_a_path_is_made_absolute_where_it_is_given(tmp_path, monkeypatch):

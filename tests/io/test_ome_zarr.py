@@ -15,13 +15,12 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ome_zarr_models.v05.image import Image as Image05
-from zarr.storage import LocalStore
 
 from deepict_dask.errors import FormatError, InputError, MissingFileError, OutputExistsError
 from deepict_dask.io.ome_zarr import (
     Image,
     create_image,
-    mark_complete,
+    finish_image,
     open_image,
     pyramid_levels,
     read_attributes,
@@ -45,9 +44,23 @@ def make(path: Path, **changes: Any) -> Image:
     return create_image(path, **{**options, **changes})
 
 
-def fill(image: Image, values: np.ndarray) -> None:
-    for array, level in zip(image.levels, mean_pyramid_block(values, len(image.levels)), strict=True):
-        array[:] = level
+def fill(image: Image, values: np.ndarray) -> Image:
+    """Write an image block by block, as tasks do, and finish it."""
+    lead = values.shape[:-3]
+    shards = []
+    for corner in itertools.product(
+        *(range(0, n, k) for n, k in zip(values.shape[-3:], image.core, strict=True))
+    ):
+        spatial = tuple(
+            slice(a, min(a + k, n)) for a, k, n in zip(corner, image.core, values.shape[-3:], strict=True)
+        )
+        region = (*(slice(0, n) for n in lead), *spatial)
+        shards += image.writer.write(region, values[region])
+    return finish_image(image, shards)
+
+
+def levels(image: Image) -> tuple[Any, ...]:
+    return image.writer.levels
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.4"])
@@ -60,7 +73,6 @@ def test_written_groups_are_valid_for_other_readers(
     image = make(path, version=version, kind=kind, classes=classes)
     values = np.random.default_rng(0).random(image.shape).astype("f4")
     fill(image, values)
-    mark_complete(path)
     if version == "0.5":
         model = Image05.from_zarr(zarr.open_group(path, mode="r"))
         assert model.ome_attributes.version == "0.5"
@@ -83,19 +95,9 @@ def test_reading_back_gives_what_was_said(tmp_path: Path) -> None:
     assert (image.shape, image.dtype) == ((2, 37, 70, 130), np.dtype("u1"))
     assert (image.voxel_size, image.name, image.version) == ((14.0, 13.48, 13.48), "TS_1", "0.5")
     assert image.classes == ["a", "b"]
-    assert [level.shape for level in image.levels] == [(2, 37, 70, 130), (2, 19, 35, 65), (2, 10, 18, 33)]
+    assert [level.shape for level in levels(image)] == [(2, 37, 70, 130), (2, 19, 35, 65), (2, 10, 18, 33)]
     assert image.attributes["kind"] == "probability"
     assert not image.is_complete and not image.is_foreign
-
-
-def test_arrays_are_on_local_stores_and_open_read_only_by_default(tmp_path: Path) -> None:
-    created = make(tmp_path / "a.zarr")
-    assert all(isinstance(level.store, LocalStore) for level in created.levels)
-    created.array[0, 0, 0] = 5
-    opened = open_image(tmp_path / "a.zarr")
-    assert opened.array[0, 0, 0] == 5
-    with pytest.raises(ValueError, match="read-only"):
-        opened.array[0, 0, 0] = 6
 
 
 edges = st.sampled_from([4, 8, 12, 20, 24, 40])
@@ -113,7 +115,7 @@ def test_no_file_is_shared_by_two_writing_tasks(
     for version in ("0.5", "0.4"):
         folder = tmp_path_factory.mktemp("shards")
         image = make(folder / "a.zarr", shape=shape, core=core, n_levels=n_levels, version=version)
-        for i, level in enumerate(image.levels):
+        for i, level in enumerate(levels(image)):
             unit = level.shards or level.chunks
             # A task writes core // 2**i from multiples of that; a storage unit must lie in one such region.
             assert all((edge // 2**i) % u == 0 for edge, u in zip(core, unit, strict=True))
@@ -123,20 +125,15 @@ def test_no_file_is_shared_by_two_writing_tasks(
 
 def test_shards_are_the_cores_and_chunks_are_never_slivers(tmp_path: Path) -> None:
     image = make(tmp_path / "a.zarr", shape=(300, 300, 300), core=(256, 252, 268), n_levels=2)
-    assert [level.shards for level in image.levels] == [(256, 252, 268), (128, 126, 134)]
-    assert [level.chunks for level in image.levels] == [(64, 63, 67), (64, 63, 67)]
+    assert [level.shards for level in levels(image)] == [(256, 252, 268), (128, 126, 134)]
+    assert [level.chunks for level in levels(image)] == [(64, 63, 67), (64, 63, 67)]
 
 
-def test_blocks_written_one_by_one_make_the_pyramid_of_the_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_blocks_written_one_by_one_make_the_pyramid_of_the_whole(tmp_path: Path, version: str) -> None:
     values = np.random.default_rng(0).normal(size=(37, 70, 130)).astype("f4")
-    image = make(tmp_path / "a.zarr")
-    levels = image.levels
-    for corner in itertools.product(range(0, 37, 40), range(0, 70, 40), range(0, 130, 80)):
-        block = values[tuple(slice(a, a + k) for a, k in zip(corner, (40, 40, 80), strict=True))]
-        for i, part in enumerate(mean_pyramid_block(block, 3)):
-            starts = [a // 2**i for a in corner]
-            levels[i][tuple(slice(a, a + n) for a, n in zip(starts, part.shape, strict=True))] = part
-    for array, whole in zip(levels, mean_pyramid_block(values, 3), strict=True):
+    image = fill(make(tmp_path / "a.zarr", version=version), values)
+    for array, whole in zip(levels(image), mean_pyramid_block(values, 3), strict=True):
         np.testing.assert_array_equal(array[:], whole)
 
 
@@ -169,7 +166,7 @@ def test_codecs_follow_the_kind(tmp_path: Path, version: str) -> None:
 
 
 def test_labels_have_one_level_unless_asked(tmp_path: Path) -> None:
-    assert len(make(tmp_path / "a.zarr", kind="labels", dtype="u4", n_levels=None).levels) == 1
+    assert len(make(tmp_path / "a.zarr", kind="labels", dtype="u4", n_levels=None).level_paths) == 1
     strided = make(tmp_path / "b.zarr", kind="labels", dtype="u4", n_levels=2)
     metadata = json.loads((Path(strided.path) / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][
         0
@@ -185,11 +182,11 @@ def test_complete_comes_last_and_attributes_stay(tmp_path: Path, version: str) -
     update_attributes(path, mean=np.float32(1.5), region=(np.int64(1), 2), source=Path("a.mrc"), low=math.nan)
     assert not open_image(path).is_complete
     assert read_attributes(path)["complete"] is False
-    mark_complete(path, std=2.0, complete="ignored")
-    image = open_image(path)
+    image = finish_image(open_image(path), [], std=2.0, complete="ignored")
     assert image.is_complete
     expected = {"mean": 1.5, "region": [1, 2], "source": "a.mrc", "low": "NaN", "std": 2.0, "complete": True}
-    assert image.attributes == {"kind": "tomogram", "name": "TS_1", **expected}
+    found = {key: image.attributes[key] for key in (*expected, "kind", "name", "core")}
+    assert found == {"kind": "tomogram", "name": "TS_1", "core": [40, 40, 80], **expected}
     assert image.voxel_size == (14.0, 13.48, 13.48)  # the metadata of the image is still there
     for file in path.rglob("*.json"):
         json.loads(file.read_text(), parse_constant=pytest.fail)  # strict JSON, without NaN
@@ -201,30 +198,33 @@ def test_what_a_killed_process_leaves_is_incomplete(tmp_path: Path, monkeypatch:
 
     path = tmp_path / "a.zarr"
     with monkeypatch.context() as context:
-        context.setattr(zarr.Group, "create_array", killed)
+        context.setattr(zarr, "create_array", killed)
         with pytest.raises(KeyboardInterrupt):
             make(path)
     assert read_attributes(path).get("complete") is False
     with pytest.raises(FormatError, match="not a Zarr array"):
         open_image(path)
-    make(path, overwrite=True)
 
 
-def test_existing_outputs_are_replaced_only_on_request_and_only_groups(tmp_path: Path) -> None:
+def test_nothing_is_written_over(tmp_path: Path) -> None:
     path = tmp_path / "out" / "a.zarr"
-    make(path).array[:] = 1
-    with pytest.raises(OutputExistsError, match="exists already"):
-        make(path)
-    assert make(path, overwrite=True).array[:].max() == 0
-    assert [p.name for p in path.parent.iterdir()] == ["a.zarr"]
-    precious = tmp_path / "precious"
-    precious.mkdir()
-    (precious / "thesis.tex").touch()
-    with pytest.raises(OutputExistsError, match="not a Zarr group"):
-        make(precious, overwrite=True)
-    assert (precious / "thesis.tex").exists()
+    make(path)
+    (tmp_path / "file").write_text("x")
+    for place in (path, tmp_path / "file", tmp_path):
+        with pytest.raises(OutputExistsError, match="exists already"):
+            make(place)
     (tmp_path / "empty").mkdir()
     make(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("name", ["../fas", "a/b", "", "a=b"])
+def test_classes_are_names(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="a class in .* is called"):
+        make(tmp_path / "a.zarr", kind="probability", classes=["ribosome", name])
+    image = make(tmp_path / "b.zarr", kind="probability", classes=["ribosome", "x"])
+    update_attributes(image.location, classes=["ribosome", name])
+    with pytest.raises(InputError, match="a class in .* is called"):
+        _ = open_image(image.location).classes
 
 
 def test_wrong_requests_say_what_to_change(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 
 import pytest
+from deepict_dask.stages.output import write_json
 
 from deepict_dask.config import load_settings
 from deepict_dask.config.sweep import SweepSettings
@@ -14,7 +15,6 @@ from deepict_dask.errors import WorkError
 from deepict_dask.learning import sweep as module
 from deepict_dask.learning.fold import PRUNE, RESULT
 from deepict_dask.learning.sweep import sweep
-from deepict_dask.stages.output import write_json
 from tests.learning.cells import training_tree, write_cells
 from tests.learning.test_crossvalidate import Listening
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
 import mrcfile
 import numpy as np
@@ -12,11 +11,12 @@ import yaml
 
 import deepict_dask as dd
 from deepict_dask.config import load_settings
-from deepict_dask.stages.run import prepare, run
+from deepict_dask.io.location import Location
+from deepict_dask.stages.run import plan_run, run
 
 
 def go(tomogram, output, **options):
-    plan = prepare([str(tomogram)], Path(output), load_settings(None, options))
+    plan = plan_run([str(tomogram)], Location.of(output), load_settings(None, options))
     (outcome,) = run(plan)
     if outcome.error:
         raise outcome.error

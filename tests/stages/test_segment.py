@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from deepict_dask.networks.architecture import Architecture
-from deepict_dask.stages.segment import same_voxel_size, worker_memory
+from deepict_dask.stages.segment import worker_memory
+from deepict_dask.tomogram import same_voxel_size
 
 MEASURE = """
 import re, sys
@@ -58,11 +59,13 @@ def test_the_bound_knows_no_tomogram_and_grows_with_the_block():
 
 def test_blocks_that_do_not_fit_the_workers_are_refused(client, mrc, network, tmp_path, monkeypatch):
     from deepict_dask.config import load_settings
+    from deepict_dask.io.location import Location
     from deepict_dask.stages import segment
-    from deepict_dask.stages.run import prepare, run
+    from deepict_dask.stages.run import plan_run, run
 
     monkeypatch.setattr(segment, "smallest_worker_memory", lambda: 2**28)
-    (outcome,) = run(prepare([str(mrc)], tmp_path, load_settings(None, {"model": str(network)})))
+    plan = plan_run([str(mrc)], Location.of(tmp_path), load_settings(None, {"model": str(network)}))
+    (outcome,) = run(plan)
     assert "per worker" in str(outcome.error) and "--block" in str(outcome.error)
 
 

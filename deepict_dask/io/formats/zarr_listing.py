@@ -39,7 +39,7 @@ class Listing:
     digest: str
 
 
-def is_zarr(path: str | Path) -> bool:
+def is_zarr(path: str | os.PathLike[str]) -> bool:
     """Tell whether a folder is a Zarr group or array."""
     return any(Path(path, name).is_file() for name in METADATA if name != ".zattrs")
 

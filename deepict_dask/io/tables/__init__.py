@@ -30,7 +30,17 @@ SUFFIXES = {"motl.csv": "motl", ".csv": "csv", ".star": "star", ".parquet": "par
 """Ends of file names and the format that they mean; the first that fits counts."""
 
 
-def write_particles(particles: Particles, path: str | Path, format: str | None = None) -> Path:
+def suffix_of(format: str) -> str:
+    """Give the end of the names of tables of a format.
+
+    >>> suffix_of("motl"), suffix_of("csv")
+    ('_motl.csv', '.csv')
+    """
+    end = next(end for end, name in SUFFIXES.items() if name == format)
+    return end if end.startswith(".") else f"_{end}"
+
+
+def write_particles(particles: Particles, path: str | os.PathLike[str], format: str | None = None) -> Path:
     """Write a particle table; the end of the name says how.
 
     Parameters
@@ -74,7 +84,9 @@ def write_particles(particles: Particles, path: str | Path, format: str | None =
     return path
 
 
-def read_particles(path: str | Path, format: str | None = None, class_name: str | None = None) -> Particles:
+def read_particles(
+    path: str | os.PathLike[str], format: str | None = None, class_name: str | None = None
+) -> Particles:
     """Read positions, and what else a table knows, from a particle table.
 
     Parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import torch
 
+from deepict_dask.atomic import publish
 from deepict_dask.errors import FormatError, OutputExistsError
 from deepict_dask.networks.training.recipe import Epoch, Resume
 
@@ -37,13 +37,8 @@ def save_progress(place: Resume, parts: dict[str, Any], history: list[Epoch], en
         "ended_by": ended_by,
         "parts": parts,
     }
-    place.path.parent.mkdir(parents=True, exist_ok=True)
-    partial = place.path.with_name(f".{place.path.name}.{os.getpid()}.partial")
-    try:
-        torch.save(content, partial)
-        os.replace(partial, place.path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with publish(place.path) as path:
+        torch.save(content, path)
 
 
 def load_progress(place: Resume) -> tuple[dict[str, Any], list[Epoch], str | None] | None:

@@ -1,0 +1,57 @@
+"""Files that are there whole or not at all; the one place that writes them so."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from deepict_dask.errors import OutputExistsError
+
+PARTIAL = ".partial-"
+"""How the names of half-written files begin; only a killed process leaves one."""
+
+
+@contextlib.contextmanager
+def publish(path: Path) -> Iterator[Path]:
+    """Write a file: whole, when the block ends, or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file; folders above it are made.
+
+    Yields
+    ------
+    Path
+        To write to, in the same folder and with the same suffix. It replaces the file when the block ends
+        without an error, and is removed otherwise.
+
+    Raises
+    ------
+    OutputExistsError
+        If a file is where a folder is needed, or a folder where the file goes.
+    """
+    make_folder(path.parent)
+    # A short name of its own: one made of the file's would be too long where that is nearly so.
+    partial = path.parent / f"{PARTIAL}{uuid.uuid4().hex[:12]}{path.suffix[:16]}"
+    try:
+        yield partial
+        os.replace(partial, path)
+    except IsADirectoryError as error:
+        raise OutputExistsError(f"{path} is a folder, and a file is to be written there; move it") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; OutputExistsError if a file is in the way."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputExistsError(
+            f"the folder {path} cannot be made: {error.filename or path} is a file; name another folder"
+        ) from error

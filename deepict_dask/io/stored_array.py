@@ -1,0 +1,251 @@
+"""References to stored arrays: what travels in graphs instead of an open file.
+
+A reference holds an absolute place and what the metadata said when it was made. The worker that uses it opens
+the array itself, in whatever working directory it stands, and finds the same array or fails with a sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from deepict_dask.errors import DamagedOutputError, FormatError, WorkError
+from deepict_dask.io.location import Location
+from deepict_dask.io.manifest import WAY_OUT, Manifest, Shard
+from deepict_dask.io.zarr_store import metadata_of, open_array, recording_store, strict_store
+from deepict_dask.kernels.pyramid import mean_pyramid_block
+
+# Open arrays of this process. A handful: those of the stage that is at work.
+_MOST_OPEN = 16
+_opened: OrderedDict[tuple[str, str, bool], Any] = OrderedDict()
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """One array of the file system, sliced like a numpy array; small, and opened where it is used.
+
+    Attributes
+    ----------
+    folder : Location
+        Of the array.
+    shape : tuple of int
+        (z, y, x), or (class, z, y, x).
+    dtype : numpy.dtype
+        Of the voxels.
+    chunks : tuple of int
+        What is decoded as a whole.
+    shards : tuple of int or None
+        What is stored as a whole, if that is more.
+    token : str
+        Identifies its metadata; another array at the same place is not taken for it.
+    is_strict : bool
+        Whether it is a finished output of ours, of which no shard may be missing.
+    manifest : Manifest or None
+        Of it, where some blocks were not computed.
+    """
+
+    folder: Location
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...] | None
+    token: str
+    is_strict: bool = False
+    manifest: Manifest | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(
+        cls, folder: Location, *, is_strict: bool = False, manifest: Manifest | None = None
+    ) -> StoredArray:
+        """Look at an array.
+
+        Raises
+        ------
+        FormatError
+            If there is none.
+        """
+        array = open_array(folder)
+        sparse = manifest if manifest is not None and manifest.computed is not None else None
+        return cls(
+            folder,
+            tuple(array.shape),
+            np.dtype(array.dtype),
+            tuple(array.chunks),
+            None if array.shards is None else tuple(array.shards),
+            _token(folder),
+            is_strict,
+            sparse,
+        )
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per voxel."""
+        return self.dtype.itemsize
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """Read a part.
+
+        Raises
+        ------
+        WorkError
+            If the array is not there, or is another one, where this runs.
+        DamagedOutputError, FormatError
+            If a shard is missing, cut off or holds other bytes than were written; naming the file.
+        """
+        self._check_computed(key)
+        array = self._open()
+        try:
+            return np.asarray(array[key])
+        except DamagedOutputError:
+            raise
+        except Exception as error:
+            raise self._explained(error, key) from error
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __dask_tokenize__(self) -> Any:
+        return "stored array", self.folder.url, self.token
+
+    def _open(self) -> Any:
+        name = (self.folder.url, self.token, self.is_strict)
+        with _lock:
+            if (array := _opened.get(name)) is not None:
+                _opened.move_to_end(name)
+                return array
+        if not (found := _token(self.folder)):
+            raise WorkError(
+                f"{self.folder} is not there where this worker runs; all workers must see the run folder under the same "
+                "path (a disk that they share)"
+            )
+        if found != self.token:
+            raise WorkError(f"{self.folder} was replaced while it was in use; run the same command again")
+        array = open_array(self.folder, store=strict_store(self.folder) if self.is_strict else None)
+        with _lock:
+            _opened[name] = array
+            while len(_opened) > _MOST_OPEN:
+                _opened.popitem(last=False)
+        return array
+
+    def _check_computed(self, key: Any) -> None:
+        if self.manifest is None:
+            return
+        keys = list(key) if isinstance(key, tuple) else [key]
+        if Ellipsis in keys:
+            i = keys.index(Ellipsis)
+            keys[i : i + 1] = [slice(None)] * (self.ndim - len(keys) + 1)
+        keys += [slice(None)] * (self.ndim - len(keys))
+        spans = [
+            slice(*k.indices(n)) if isinstance(k, slice) else slice(int(k), int(k) + 1)
+            for k, n in zip(keys[-3:], self.shape[-3:], strict=True)
+        ]
+        if missing := self.manifest.missing(tuple(spans)):
+            raise FormatError(
+                f"{len(missing)} of the blocks asked for, the first of them {missing[0]}, were not computed in {self.folder}; "
+                "not computed is not 0: run the command that makes it with a region that holds them"
+            )
+
+    def _explained(self, error: Exception, key: Any) -> Exception:
+        """Find the file that a read failed at."""
+        for shard in _touched(self, key):
+            file = self.folder.join(*shard.split("/"))
+            try:
+                _read_shard(self, shard)
+            except DamagedOutputError as damaged:
+                return damaged
+            except OSError as failed:
+                return failed
+            except Exception as failed:
+                reason = " ".join(str(failed).split())[:120] or type(failed).__name__
+                if self.is_strict:
+                    return DamagedOutputError(f"{file} is damaged ({reason}); {WAY_OUT}")
+                return FormatError(f"{file} is damaged ({reason}); copy the image again")
+        return error
+
+
+@dataclass(frozen=True)
+class ImageWriter:
+    """Takes blocks and writes them at every level of an image; small, and opened where it is used.
+
+    Blocks are whole shards at every level, so no two tasks meet in a file.
+
+    Attributes
+    ----------
+    levels : tuple of StoredArray
+        Finest first.
+    names : tuple of str
+        Of the levels within the image.
+    """
+
+    levels: tuple[StoredArray, ...]
+    names: tuple[str, ...]
+
+    def write(self, region: tuple[slice, ...], block: np.ndarray) -> tuple[Shard, ...]:
+        """Write one block.
+
+        Parameters
+        ----------
+        region : tuple of slices
+            Where it lies at level 0, in voxels; one per axis.
+        block : numpy.ndarray
+            Its voxels.
+
+        Returns
+        -------
+        tuple of Shard
+            What was written, at all levels.
+        """
+        blocks = mean_pyramid_block(block, len(self.levels)) if len(self.levels) > 1 else [block]
+        written: list[Shard] = []
+        for i, (name, level, values) in enumerate(zip(self.names, self.levels, blocks, strict=True)):
+            if _token(level.folder) != level.token:
+                raise WorkError(
+                    f"{level.folder} is not there where this worker runs, or was replaced; all workers must see the run "
+                    "folder under the same path (a disk that they share)"
+                )
+            # Starts are multiples of 2**i by the grid; a last core may end anywhere.
+            place = tuple(
+                slice(r.start >> i, (r.start >> i) + n) for r, n in zip(region, values.shape, strict=True)
+            )
+            store = recording_store(level.folder)
+            open_array(level.folder, "r+", store=store)[place] = values
+            written += [replace(shard, key=f"{name}/{shard.key}") for shard in store.shards.values()]
+        return tuple(written)
+
+
+def _token(folder: Location) -> str:
+    content = metadata_of(folder)
+    return hashlib.sha256(content).hexdigest()[:24] if content else ""
+
+
+def _touched(array: StoredArray, key: Any) -> list[str]:
+    """Name the stored objects that a part lies in."""
+    stored = array.shards or array.chunks
+    keys = list(key) if isinstance(key, tuple) else [key]
+    keys = [k for k in keys if k is not Ellipsis] if Ellipsis not in keys else [slice(None)] * array.ndim
+    keys += [slice(None)] * (array.ndim - len(keys))
+    spans = []
+    for k, n, edge in zip(keys, array.shape, stored, strict=True):
+        r = range(n)[k] if isinstance(k, slice) else range(int(k), int(k) + 1)
+        spans.append(range(min(r) // edge, max(r) // edge + 1) if len(r) else range(0))
+    prefix = "c/" if (array.folder / "zarr.json").is_file() else ""
+    return [prefix + "/".join(map(str, place)) for place in itertools.product(*spans)]
+
+
+def _read_shard(array: StoredArray, shard: str) -> None:
+    """Read one stored object whole; whatever is wrong with it is raised."""
+    stored = array.shards or array.chunks
+    place = [int(part) for part in shard.split("/") if part != "c"]
+    array._open()[tuple(slice(i * edge, (i + 1) * edge) for i, edge in zip(place, stored, strict=True))]

@@ -1,0 +1,127 @@
+"""Contents: which file an input is, and whether its voxels are those that were read before.
+
+Size and time stamps are looked at first. Where they are the same as when the checksum was taken the voxels are
+not read again; where they differ the workers read them once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import dask.array as da
+import numpy as np
+
+from deepict_dask.engine.execute import execute, per_block
+from deepict_dask.errors import InputError
+from deepict_dask.geometry import Shape, storage_grid
+from deepict_dask.io.location import Location
+from deepict_dask.io.source import Source
+from deepict_dask.kernels.checksum import block_digest, volume_checksum
+from deepict_dask.provenance import FileInput
+from deepict_dask.stages.work import Work
+
+
+def file_of(source: Source, known: FileInput | None = None) -> FileInput:
+    """Describe a file without reading its voxels.
+
+    Parameters
+    ----------
+    source : Source
+        Of the file.
+    known : FileInput, optional
+        What was read of it before.
+
+    Returns
+    -------
+    FileInput
+        With the checksum that is known, where the file was not touched since; else without.
+    """
+    file = FileInput(Location.of(source.path).name, None, source.identity().to_json())
+    if known is not None and known.checksum is not None and known.identity == file.identity:
+        return replace(file, checksum=known.checksum)
+    return file
+
+
+@dataclass(frozen=True)
+class BlockContents:
+    """What one block of a file holds.
+
+    Attributes
+    ----------
+    digest : bytes
+        Of its voxels.
+    n_positive : int
+        Voxels above 0.
+    """
+
+    digest: bytes
+    n_positive: int
+
+
+@contextmanager
+def plain(source: Source, scratch: Location, core: Shape) -> Iterator[Source]:
+    """Give a source that workers can read by region: itself, or a plain copy of what is packed or in huge chunks.
+
+    Parameters
+    ----------
+    source : Source
+        The tomogram or mask.
+    scratch : Location
+        Folder that every worker sees; the copy lies there and is removed at the end.
+    core : (int, int, int)
+        What one task reads, (z, y, x) voxels.
+    """
+    if source.is_packed or source.needs_staging(core):
+        with source.unpacked(scratch.make_folder()) as copy:
+            yield copy
+    else:
+        yield source
+
+
+def read_contents(source: Source, work: Work, scratch: Location) -> tuple[FileInput, int]:
+    """Read all voxels of a file once, on the workers.
+
+    Parameters
+    ----------
+    source : Source
+        The file.
+    work : Work
+        Follows the blocks.
+    scratch : Location
+        Folder for a plain copy, where one is needed.
+
+    Returns
+    -------
+    file : FileInput
+        With the checksum of the voxels.
+    n_positive : int
+        Voxels above 0.
+
+    Raises
+    ------
+    InputError
+        If the file was changed meanwhile.
+    """
+    file = file_of(source)
+    grid = storage_grid(source.shape)
+    with plain(source, scratch, grid.core) as readable:
+        voxels = da.from_array(readable, chunks=grid.chunks, asarray=False)
+        with work.reporter.progress("read", source.name, grid.n_blocks) as advance:
+            parts: list[BlockContents] = execute(per_block(_contents, voxels), advance=advance)
+    check_untouched(source, file)
+    checksum = volume_checksum((p.digest for p in parts), source.shape, source.dtype)
+    return replace(file, checksum=checksum), sum(p.n_positive for p in parts)
+
+
+def check_untouched(source: Source, file: FileInput) -> None:
+    """Make sure that a file is still the one that was opened; InputError if it was changed while it was read."""
+    if file_of(source).identity != file.identity:
+        raise InputError(
+            f"{source.path} was changed while it was read; let the program that writes it finish, then start again"
+        )
+
+
+def _contents(block: np.ndarray, index: tuple[int, ...]) -> BlockContents:
+    return BlockContents(block_digest(block), int(np.count_nonzero(block > 0)))

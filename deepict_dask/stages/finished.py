@@ -1,0 +1,137 @@
+"""Finished or not: whether an output is there, whole, and made by what would make it now."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from deepict_dask.errors import DamagedOutputError, OutputExistsError
+from deepict_dask.io.location import Location
+from deepict_dask.io.manifest import GROUP, WAY_OUT
+from deepict_dask.io.ome_zarr import KEY, Image, open_image
+from deepict_dask.io.zarr_store import METADATA
+from deepict_dask.provenance import Provenance
+
+FOREIGN = "is in the way and was not written by this program; move it, or choose another output folder"
+_LEVEL = re.compile(r"\d+")
+
+
+def is_finished(output: Location, wanted: Provenance, *, overwrite: bool) -> bool:
+    """Decide about an image before it is made, and clear away what is not to be kept.
+
+    Parameters
+    ----------
+    output : Location
+        OME-Zarr group.
+    wanted : Provenance
+        Of what would be made now.
+    overwrite : bool
+        Whether an image made by something else, or a damaged one, may be replaced; then every byte of
+        one that would be kept is compared with its manifest, else names and sizes.
+
+    Returns
+    -------
+    bool
+        True if it is there, whole, and made by the same: there is nothing to do. Otherwise the
+        place is free: what a killed process left is removed.
+
+    Raises
+    ------
+    OutputExistsError
+        If something else is there.
+    DamagedOutputError
+        If it is ours and damaged, and is not to be replaced.
+    """
+    try:
+        refused = check_output(output, wanted, deep=overwrite)
+    except DamagedOutputError:
+        if not overwrite:
+            raise
+        output.remove()
+        return False
+    if refused is None:
+        return True
+    if refused and not overwrite:
+        raise OutputExistsError(refused)
+    output.remove()
+    return False
+
+
+def check_output(output: Location, wanted: Provenance, *, deep: bool = False) -> str | None:
+    """Look at an image without changing anything.
+
+    Returns
+    -------
+    str or None
+        None if it is whole and made by the same. Empty if there is nothing, or what a killed process left. Else
+        the sentence that says what differs.
+
+    Raises
+    ------
+    OutputExistsError
+        If it was not written by this program.
+    DamagedOutputError
+        If it is ours and damaged.
+    """
+    image = open_own(output)
+    if image is None or not image.is_complete:
+        return ""
+    made = image.provenance
+    difference = (
+        "another version of this program, which kept other facts with it"
+        if made is None
+        else made.difference(wanted)
+    )
+    if difference is not None:
+        return f"{output} was made with {difference}; use --overwrite to replace it, or another output folder"
+    image.check_whole(deep=deep)
+    return None
+
+
+def open_own(output: Location) -> Image | None:
+    """Open an image that this program wrote or began; None if there is none, or nothing of it yet.
+
+    Raises
+    ------
+    OutputExistsError
+        If something is there that it did not write.
+    DamagedOutputError
+        If it did, and the metadata cannot be read.
+    """
+    if not output.exists():
+        return None
+    if not output.is_folder():
+        raise OutputExistsError(f"{output} {FOREIGN}")
+    names = {child.name for child in output.children()}
+    if not names:
+        return None
+    files = [name for name in ("zarr.json", ".zattrs") if name in names]
+    attributes = None
+    for name in files:
+        try:
+            content = json.loads((output / name).read_bytes())
+            attributes = content.get("attributes", {}) if name == "zarr.json" else content
+            break
+        except (ValueError, AttributeError):
+            attributes = None
+    if isinstance(attributes, dict):
+        if not isinstance(attributes.get(KEY), dict):
+            raise OutputExistsError(f"{output} {FOREIGN}")
+        # A group whose arrays a killed process did not come to make.
+        if attributes[KEY].get("complete") is not True and not any(map(_LEVEL.fullmatch, names)):
+            return None
+        try:
+            return open_image(output)
+        except Exception as error:
+            if attributes[KEY].get("complete") is not True:
+                return None
+            raise DamagedOutputError(f"{output} is damaged ({_reason(error)}); {WAY_OUT}") from error
+    if names <= {*METADATA, GROUP} | {name for name in names if _LEVEL.fullmatch(name)}:
+        raise DamagedOutputError(
+            f"{output} is damaged: its metadata ({files[0] if files else 'zarr.json'}) is missing or cannot be read; {WAY_OUT}"
+        )
+    raise OutputExistsError(f"{output} {FOREIGN}")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,87 @@
+"""Write a lazy tomogram with its pyramid and statistics, in one pass over the voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from deepict_dask.errors import FormatError
+from deepict_dask.geometry import Shape, storage_grid
+from deepict_dask.io.location import Location
+from deepict_dask.io.ome_zarr import Image
+from deepict_dask.kernels.statistics import BlockStatistics, Statistics, block_statistics, combine
+from deepict_dask.provenance import Provenance
+from deepict_dask.stages.work import Work
+from deepict_dask.stages.write_image import Attributes, Form, write_image
+from deepict_dask.tomogram import VoxelSize
+
+
+def write_tomogram(
+    location: Location,
+    voxels: da.Array,
+    *,
+    name: str,
+    voxel_size: VoxelSize,
+    version: str,
+    made_by: Provenance,
+    work: Work,
+    **attributes: Any,
+) -> Image:
+    """Compute a lazy tomogram and write it as OME-Zarr.
+
+    Parameters
+    ----------
+    location : Location
+        The group to make; must be free.
+    voxels : dask.array.Array, shape (z, y, x)
+        Chunked as `storage_grid`, or it is rechunked.
+    name, voxel_size, version
+        Of the tomogram (voxel size (z, y, x) in A), and of OME-Zarr.
+    made_by : Provenance
+        What it depends on.
+    work : Work
+        Follows the blocks.
+    **attributes
+        Kept with the image.
+
+    Returns
+    -------
+    Image
+        Complete, with statistics.
+
+    Raises
+    ------
+    FormatError
+        If the tomogram holds NaN or infinity, or is constant: nothing can be found in it. The output is
+        removed.
+    """
+    shape: Shape = voxels.shape  # type: ignore[assignment]
+    grid = storage_grid(shape)
+
+    def finish(parts: Sequence[BlockStatistics]) -> Attributes:
+        statistics = combine(parts)
+        check_statistics(statistics, name)
+        return {"statistics": asdict(statistics), **attributes}
+
+    form = Form("tomogram", name, voxel_size, grid.core, version)
+    chunked = voxels.rechunk(grid.chunks)
+    return write_image(location, chunked, form, made_by, work, reduce=_statistics, finish=finish)
+
+
+def check_statistics(statistics: Statistics, name: str) -> None:
+    """Refuse a tomogram in which nothing can be found; FormatError with the reason."""
+    if statistics.n_nan:
+        raise FormatError(
+            f"{name}: {statistics.n_nan} voxels are NaN or infinite; nothing can be segmented there, "
+            "so mend or crop the tomogram first"
+        )
+    if statistics.std == 0:
+        raise FormatError(f"{name}: every voxel is {statistics.minimum:g}; a constant tomogram shows nothing")
+
+
+def _statistics(block: np.ndarray, index: tuple[int, ...]) -> BlockStatistics:
+    return block_statistics(block)
