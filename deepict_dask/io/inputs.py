@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deepict_dask.errors import InputError, MissingFileError
 from deepict_dask.io.formats.zarr_listing import is_zarr
+from deepict_dask.io.location import Location
 from deepict_dask.names import check_name, first_duplicate
 
 # Longest first, so that .ome.zarr is taken off whole.
@@ -81,6 +82,9 @@ def find_inputs(arguments: Sequence[str], *, name: str | None = None, recursive:
     """
     places: dict[str, str] = {}
     for argument in arguments:
+        if not Location.of(argument).is_local:
+            places[argument] = argument  # which this version cannot open, and says so in its turn
+            continue
         for path in _expand(argument, Path(), recursive):
             places.setdefault(os.path.realpath(path), str(path))
     inputs = [Input(path, tomogram_name(path)) for path in places.values()]

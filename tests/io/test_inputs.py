@@ -126,6 +126,11 @@ def test_a_list_may_have_a_byte_order_mark_crlf_blanks_and_hashes_in_names(folde
         find_tomograms([str(folder / "list.txt")])
 
 
+def test_an_address_is_not_taken_for_a_path(tmp_path: Path) -> None:
+    (found,) = find_inputs(["s3://bucket/cells/TS_01.mrc"])
+    assert (found.path, found.name) == ("s3://bucket/cells/TS_01.mrc", "TS_01")
+
+
 def series(folder: Path, *names: str) -> list[str]:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

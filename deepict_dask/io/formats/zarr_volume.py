@@ -185,10 +185,12 @@ def _volume(
         warnings.append(f"{path} is stored with its axes in the order {order}; it is delivered as z, y, x")
     shape = check_shape(axes.of(array.shape), place)
     dtype = check_real(np.dtype(array.dtype), place)
+    stored = tuple(array.shards or array.chunks)
+    if min(*stored, *array.chunks) < 1:
+        raise FormatError(f"{path} claims chunks of {stored} voxels; its metadata is damaged")
     listing = list_array(path, level)
     missing = missing_chunks(listing, array, place)
     if missing and not details.get("complete"):  # ours leave out what holds nothing, and say so
-        stored = array.shards or array.chunks
         total = int(
             np.prod([-(-n // edge) for n, edge in zip(array.shape, stored, strict=True)], dtype=object)
         )

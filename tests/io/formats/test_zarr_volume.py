@@ -249,6 +249,16 @@ def test_metadata_of_version_2_that_is_none_is_a_sentence(tmp_path: Path, name: 
         open_source(path)
 
 
+def test_chunks_of_nothing_are_a_sentence(tmp_path: Path) -> None:
+    path = image(tmp_path / "a.zarr", v3=True)
+    metadata = path / "0" / "zarr.json"
+    content = json.loads(metadata.read_text())
+    content["chunk_grid"]["configuration"]["chunk_shape"][1] = 0
+    metadata.write_text(json.dumps(content))
+    with pytest.raises(FormatError, match="damaged"):
+        open_source(path)
+
+
 def test_identity_follows_what_is_written_in_place(tmp_path: Path) -> None:
     path = image(tmp_path / "a.zarr", v3=True, chunks=(2, 3, 5), level="0")
     source = open_source(path)
