@@ -201,8 +201,9 @@ def _choose(path: str, file: h5py.File, asked: str | None) -> str:
         raise FormatError(f"{path} holds no dataset with the three axes of a tomogram")
     if len(volumes) == 1:
         return volumes[0]
+    eman2 = [name for name in volumes if name.startswith("MDF/images/")]
     for name in _PREFERRED:
-        if name in volumes:
+        if name in volumes and not (name in eman2 and len(eman2) > 1):
             return name
     raise InputError(f"{path} holds several volumes ({listed}); name one of them with --dataset")
 

@@ -70,8 +70,8 @@ def read_mrc(head: bytes, size: int | None, path: str, axes: FileAxes | None = N
     *Number of sections.* Where ``nz`` and the length of the file disagree: a file that holds
     fewer sections than ``nz`` is cut off and refused, unless ``nz`` is nonsense (zero, negative
     or more than ten times what is there) and the file holds a whole number of sections; a file that
-    holds more whole sections than ``nz`` (old programs leave 1) is read to its end; bytes behind the last
-    section that do not make a whole one are ignored. All but the refusal give a warning.
+    holds more whole sections than ``nz`` is read to its end where nz is 1 (old programs leave that) or mz says as
+    many; other bytes behind the last section are ignored. All but the refusal give a warning.
 
     *Extended header.* One that is announced but not there (the file is exactly that much too short) is not
     skipped; bytes that a header with a type but without a length does not explain are refused.
@@ -150,10 +150,11 @@ def _where(
             f"{path} names an extended header ({header.extended_type}) of 0 bytes, but has {behind - voxels} bytes "
             f"more than its {sections} sections; write the true length into the header (nsymbt)"
         )
-    return N_BYTES + announced, _sections(path, sections, section, behind - announced, warnings)
+    return N_BYTES + announced, _sections(header, section, behind - announced, path, warnings)
 
 
-def _sections(path: str, claimed: int, section: int, available: int, warnings: list[str]) -> int:
+def _sections(header: MrcHeader, section: int, available: int, path: str, warnings: list[str]) -> int:
+    claimed = header.sections
     held, rest = divmod(available, section)
     if held == claimed:
         if rest:
@@ -163,7 +164,9 @@ def _sections(path: str, claimed: int, section: int, available: int, warnings: l
             )
         return claimed
     nonsense = claimed <= 0 or claimed > 10 * held
-    if held >= 1 and rest == 0 and (nonsense or claimed < held):
+    # Old programs leave nz = 1; where nz and mz agree on more than that, what follows is something else.
+    is_left = claimed == 1 or held == header.grid[2]
+    if held >= 1 and rest == 0 and (nonsense or (claimed < held and is_left)):
         warnings.append(
             f"the header of {path} says nz = {claimed}, but the file holds {held} sections, which were used"
         )

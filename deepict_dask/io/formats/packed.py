@@ -32,7 +32,7 @@ from deepict_dask.io.formats.volume import Choice, Region, Volume
 _MAGIC: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File}
 _PIECE = 4 << 20
 # Bytes behind the voxels that are let pass, and how far into a file its metadata is looked for.
-_BEHIND, _FARTHEST = 1 << 20, 1 << 30
+_BEHIND, _FARTHEST = 1 << 20, 64 << 20
 # Unpacked copies that a process keeps for reading; what is unpacked is usually one tomogram and its mask.
 _N_COPIES = 2
 
@@ -169,11 +169,11 @@ class HeadOfStream(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Read at the place; what lies before it is kept, up to 1 GiB."""
+        """Read at the place; what lies before it is kept, up to 64 MiB."""
         end = min(self._position + len(buffer), self._n_bytes)
         if end > _FARTHEST:
             raise InputError(
-                f"the metadata of {self._path} lies more than 1 GB behind its beginning; unpack it with gunzip or bunzip2"
+                f"the metadata of {self._path} lies more than 64 MB behind its beginning; unpack it with gunzip or bunzip2"
             )
         while len(self._kept) < end:
             piece = _read(self._stream, self._path, min(_PIECE, end - len(self._kept)))

@@ -28,6 +28,17 @@ def test_eman2_file_is_read_with_its_voxel_size(tmp_path: Path) -> None:
     np.testing.assert_array_equal(opened.read(ALL), VALUES)
 
 
+def test_a_stack_of_eman2_is_not_its_first_volume(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.hdf", "w") as file:
+        for i in range(3):
+            file[f"MDF/images/{i}/image"] = VALUES + i
+    with pytest.raises(InputError, match="several volumes"):
+        open_hdf5(tmp_path / "a.hdf")
+    np.testing.assert_array_equal(
+        open_hdf5(tmp_path / "a.hdf", Choice("MDF/images/2/image")).read(ALL), VALUES + 2
+    )
+
+
 def test_the_only_volume_is_found_wherever_it_is(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["deep/inside"] = VALUES.astype(">i2")[None]  # with a leading axis of length 1

@@ -216,6 +216,16 @@ def test_extended_header_that_is_not_announced_is_refused_or_warned_of(tmp_path:
         open_mrc(path)
 
 
+def test_whole_sections_behind_those_of_a_header_that_agrees_with_itself_are_not_taken_for_voxels(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "a.mrc", volume())
+    whole = path.read_bytes()
+    path.write_bytes(whole + bytes(2 * 6 * 7 * 4))
+    opened = open_mrc(path)
+    assert opened.shape == (5, 6, 7) and "336 bytes behind its 5 sections" in opened.warnings[0]
+
+
 def stack(path: Path, space_group: int, per_volume: int) -> Path:
     write(path, volume(shape=(8, 6, 7)))
     patch(path, 88, "<i", space_group)
