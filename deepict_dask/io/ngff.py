@@ -144,6 +144,12 @@ def read_multiscale(attributes: Mapping[str, Any], place: str) -> Multiscale | N
         steps = [(t["type"], t.get(t["type"])) for t in [*own, *overall]]
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise FormatError(f"the OME-Zarr metadata of {place} is incomplete ({error!r})") from error
+    for path in paths:
+        # From a file: it names what lies in the group, and never leads out of it.
+        if {"", ".", ".."} & set(path.split("/")):
+            raise FormatError(
+                f"the OME-Zarr metadata of {place} names the array {path!r:.80}, which is no name in it"
+            )
     if not paths:
         raise FormatError(f"the OME-Zarr metadata of {place} names no dataset")
     if any(names.count(axis) != 1 for axis in "zyx"):

@@ -351,7 +351,7 @@ def open_source(
         voxel_size=given or volume.voxel_size,
         opened=opened,
         warnings=(*volume.warnings, *doubt),
-        array=(voxels.path, voxels.level) if isinstance(voxels := volume.voxels, ZarrVoxels) else None,
+        array=(voxels.group, voxels.level) if isinstance(voxels := volume.voxels, ZarrVoxels) else None,
     )
 
 

@@ -10,7 +10,9 @@ import hashlib
 import itertools
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,12 +108,16 @@ class StoredArray:
         """
         self._check_computed(key)
         array = self._open()
+        if _is_blosc(array):
+            for place in _touched(self, key):
+                if not _is_whole_blosc(file := self._file(array, place)):
+                    raise self._damaged(file, "it is shorter or longer than it says")
         try:
             return np.asarray(array[key])
-        except DamagedOutputError:
+        except (DamagedOutputError, MemoryError):
             raise
         except Exception as error:
-            raise self._explained(error, key) from error
+            raise self._explained(error, array, key) from error
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -157,22 +163,26 @@ class StoredArray:
                 "not computed is not 0: run the command that makes it with a region that holds them"
             )
 
-    def _explained(self, error: Exception, key: Any) -> Exception:
+    def _explained(self, error: Exception, array: Any, key: Any) -> Exception:
         """Find the file that a read failed at."""
-        for shard in _touched(self, key):
-            file = self.folder.join(*shard.split("/"))
+        for place in _touched(self, key):
             try:
-                _read_shard(self, shard)
-            except DamagedOutputError as damaged:
-                return damaged
-            except OSError as failed:
+                _read_shard(self, array, place)
+            except (DamagedOutputError, OSError) as failed:
                 return failed
             except Exception as failed:
                 reason = " ".join(str(failed).split())[:120] or type(failed).__name__
-                if self.is_strict:
-                    return DamagedOutputError(f"{file} is damaged ({reason}); {WAY_OUT}")
-                return FormatError(f"{file} is damaged ({reason}); copy the image again")
+                return self._damaged(self._file(array, place), reason)
         return error
+
+    def _file(self, array: Any, place: tuple[int, ...]) -> Path:
+        return self.folder.local_path() / array.metadata.encode_chunk_key(place)
+
+    def _damaged(self, file: Path, reason: str) -> Exception:
+        if self.is_strict:
+            return DamagedOutputError(f"{file} is damaged ({reason}); {WAY_OUT}")
+        size = f", {file.stat().st_size} bytes" if file.is_file() else ""
+        return FormatError(f"{file} is damaged or cut off ({reason}{size}); copy the image again")
 
 
 @dataclass(frozen=True)
@@ -230,8 +240,8 @@ def _token(folder: Location) -> str:
     return hashlib.sha256(content).hexdigest()[:24] if content else ""
 
 
-def _touched(array: StoredArray, key: Any) -> list[str]:
-    """Name the stored objects that a part lies in."""
+def _touched(array: StoredArray, key: Any) -> Iterator[tuple[int, ...]]:
+    """Give the numbers of the stored objects that a part lies in."""
     stored = array.shards or array.chunks
     keys = list(key) if isinstance(key, tuple) else [key]
     keys = [k for k in keys if k is not Ellipsis] if Ellipsis not in keys else [slice(None)] * array.ndim
@@ -240,12 +250,25 @@ def _touched(array: StoredArray, key: Any) -> list[str]:
     for k, n, edge in zip(keys, array.shape, stored, strict=True):
         r = range(n)[k] if isinstance(k, slice) else range(int(k), int(k) + 1)
         spans.append(range(min(r) // edge, max(r) // edge + 1) if len(r) else range(0))
-    prefix = "c/" if (array.folder / "zarr.json").is_file() else ""
-    return [prefix + "/".join(map(str, place)) for place in itertools.product(*spans)]
+    return itertools.product(*spans)
 
 
-def _read_shard(array: StoredArray, shard: str) -> None:
+def _read_shard(array: StoredArray, opened: Any, place: tuple[int, ...]) -> None:
     """Read one stored object whole; whatever is wrong with it is raised."""
     stored = array.shards or array.chunks
-    place = [int(part) for part in shard.split("/") if part != "c"]
-    array._open()[tuple(slice(i * edge, (i + 1) * edge) for i, edge in zip(place, stored, strict=True))]
+    opened[tuple(slice(i * edge, (i + 1) * edge) for i, edge in zip(place, stored, strict=True))]
+
+
+def _is_blosc(opened: Any) -> bool:
+    """Tell whether each file of an array is one piece of Blosc, which decodes what is cut off without a word."""
+    return opened.shards is None and any("blosc" in type(c).__name__.lower() for c in opened.compressors)
+
+
+def _is_whole_blosc(file: Path) -> bool:
+    # Sixteen bytes of header; the last four are the size of the whole.
+    try:
+        with open(file, "rb") as opened:
+            head = opened.read(16)
+    except FileNotFoundError:
+        return True  # a missing chunk is another matter
+    return len(head) == 16 and int.from_bytes(head[12:], "little") == file.stat().st_size

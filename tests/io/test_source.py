@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 
 from deepict_dask.errors import FormatError, InputError, MissingFileError
 from deepict_dask.io.identity import SourceIdentity
-from deepict_dask.io.ome_zarr import create_image, mark_complete
+from deepict_dask.io.ome_zarr import create_image
 from deepict_dask.io.source import Source, open_source
+from tests.io.images import write_image
 
 VALUES = np.random.default_rng(3).normal(size=(5, 6, 7)).astype("f4")
 ALL = (slice(None),) * 3
@@ -54,17 +55,7 @@ def write_any(kind: str, folder: Path) -> Path:
     elif kind in ("ome.zarr", "v2.ome.zarr"):
         version = "0.4" if kind.startswith("v2") else "0.5"
         path = folder / "TS_1.ome.zarr"
-        image = create_image(
-            path,
-            shape=VALUES.shape,
-            dtype="f4",
-            voxel_size=(13.48,) * 3,
-            name="TS_1",
-            core=(8, 8, 8),
-            version=version,
-        )
-        image.array[:] = VALUES
-        mark_complete(path)
+        write_image(path, VALUES, version=version)
     else:
         path = folder / "TS_1.zarr"
         zarr.create_array(path, data=VALUES[None], zarr_format=2 if kind == "v2.zarr" else 3)

@@ -13,8 +13,7 @@ from typing import Any
 
 from deepict_dask.errors import FormatError, MissingFileError
 from deepict_dask.io.location import is_leftover
-
-METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+from deepict_dask.io.zarr_store import METADATA
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Listing:
 
 def is_zarr(path: str | os.PathLike[str]) -> bool:
     """Tell whether a folder is a Zarr group or array."""
-    return any(Path(path, name).is_file() for name in METADATA if name != ".zattrs")
+    return any(Path(path, name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
 
 
 def list_array(path: Path, level: str) -> Listing:

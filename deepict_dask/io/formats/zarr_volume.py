@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deepict_dask.errors import DeepictError, FormatError, InputError
+from deepict_dask.errors import FormatError, InputError
 from deepict_dask.io.formats.volume import (
     IN_ORDER,
     NO_CHOICE,
@@ -26,8 +24,10 @@ from deepict_dask.io.formats.volume import (
     judge_voxel_size,
 )
 from deepict_dask.io.formats.zarr_listing import Listing, is_zarr, list_array, missing_chunks
+from deepict_dask.io.location import Location
 from deepict_dask.io.ngff import Multiscale, contained_images, read_multiscale
-from deepict_dask.io.ome_zarr import KEY
+from deepict_dask.io.ome_zarr import open_own_image
+from deepict_dask.io.stored_array import StoredArray
 from deepict_dask.io.zarr_store import open_array, open_group
 from deepict_dask.tomogram import VoxelSize
 
@@ -36,18 +36,21 @@ __all__ = ["ZarrVoxels", "is_zarr", "open_zarr"]
 
 @dataclass(frozen=True)
 class ZarrVoxels:
-    """Level 0 of an OME-Zarr image, or a bare Zarr array, opened anew for each read.
+    """Level 0 of an OME-Zarr image, or a bare Zarr array.
 
     Attributes
     ----------
-    path, level : str
+    group, level : str
         The group (or the array itself) and the array within it (or nothing).
+    array : StoredArray
+        The array.
     axes : StoredAxes
         Where z, y, x lie in it.
     """
 
-    path: str
+    group: str
     level: str
+    array: StoredArray
     axes: StoredAxes = IN_ORDER
 
     def read(self, region: Region) -> np.ndarray:
@@ -58,56 +61,8 @@ class ZarrVoxels:
         FormatError
             If a chunk is damaged or cut off; names its file.
         """
-        array = open_array(Path(self.path, self.level), "r")
-        dtype = np.dtype(array.dtype).newbyteorder("=")
-        if _is_blosc(array):
-            for file, _ in self._chunks(array, region):
-                if file.is_file() and not _is_whole_blosc(file):
-                    raise _damaged(file, "it is shorter or longer than it says")
-        try:
-            return np.ascontiguousarray(self.axes.read(array, region), dtype=dtype)
-        except (DeepictError, MemoryError):
-            raise
-        except Exception as error:  # whatever a codec raises
-            for file, key in self._chunks(array, region):
-                try:
-                    array[key]
-                except Exception as reason:
-                    raise _damaged(file, str(reason)) from error
-            raise _damaged(Path(self.path, self.level), str(error)) from error
-
-    def _chunks(self, array: Any, region: Region) -> Iterator[tuple[Path, tuple[slice, ...]]]:
-        """List the chunks (shards) of a region: their files, and their voxels."""
-        stored = array.shards or array.chunks
-        ranges: list[range] = [range(0)] * array.ndim
-        for axis, part in zip(self.axes.zyx, region, strict=True):
-            start, stop, _ = part.indices(array.shape[axis])
-            ranges[axis] = range(start // stored[axis], -(-stop // stored[axis]))
-        for axis, index in self.axes.others:
-            ranges[axis] = range(index // stored[axis], index // stored[axis] + 1)
-        for place in itertools.product(*ranges):
-            key = tuple(slice(i * edge, (i + 1) * edge) for i, edge in zip(place, stored, strict=True))
-            yield Path(self.path, self.level, array.metadata.encode_chunk_key(place)), key
-
-
-def _damaged(file: Path, reason: str) -> FormatError:
-    size = f" ({file.stat().st_size} bytes)" if file.is_file() else ""
-    return FormatError(
-        f"the chunk {file}{size} is damaged, cut off or may not be read "
-        f"({reason.strip().partition(chr(10))[0]:.200}); copy it again"
-    )
-
-
-def _is_blosc(array: Any) -> bool:
-    """Tell whether each file of an array is one piece of Blosc, which decodes what is cut off without a word."""
-    return array.shards is None and any("blosc" in type(c).__name__.lower() for c in array.compressors)
-
-
-def _is_whole_blosc(file: Path) -> bool:
-    # Sixteen bytes of header; the last four are the size of the whole.
-    with open(file, "rb") as opened:
-        head = opened.read(16)
-    return len(head) == 16 and int.from_bytes(head[12:], "little") == file.stat().st_size
+        dtype = self.array.dtype.newbyteorder("=")
+        return np.ascontiguousarray(self.axes.read(self.array, region), dtype=dtype)
 
 
 def open_zarr(path: str | Path, choice: Choice = NO_CHOICE) -> tuple[Volume, Listing]:
@@ -139,7 +94,7 @@ def open_zarr(path: str | Path, choice: Choice = NO_CHOICE) -> tuple[Volume, Lis
     if not is_zarr(path):
         raise FormatError(f"{path} is a folder but not a Zarr group; name the files in it or a glob")
     if _is_array(path):
-        array = open_array(path, "r")
+        array = open_array(path)
         bare = f"{path} is a bare Zarr array without a voxel size; give it with --voxel-size"
         names = tuple("tczyx")[-array.ndim :]
         return _volume(path, "", array, names, choice, {"ome_version": None, "levels": 1}, doubt=bare)
@@ -149,19 +104,23 @@ def open_zarr(path: str | Path, choice: Choice = NO_CHOICE) -> tuple[Volume, Lis
         inner = _contained(path, attributes, choice)
         volume, listing = open_zarr(path / inner, replace(choice, dataset=None))
         return replace(volume, details={"image": inner, **volume.details}), listing
-    own = dict(attributes.get(KEY) or {})
-    if own and own.get("complete") is not True:
+    own = open_own_image(path)
+    if own is not None and not own.is_complete:
         raise FormatError(f"{path} was not finished by the program that wrote it; run that stage again")
     level = image.paths[0]
-    array = open_array(path / level, "r")
+    array = open_array(path / level)
     names = image.axes
     if array.ndim < len(names) and names == tuple("tczyx"):  # understood, not written
         names = names[-array.ndim :]
     if array.ndim != len(names):
         raise FormatError(f"{path} names {len(names)} axes, but its array {level} has {array.ndim}")
-    voxel_size, doubt = _voxel_size(image, str(path), is_own=bool(own))
-    details = {"ome_version": image.version, "levels": len(image.paths), **own}
-    return _volume(path, level, array, names, choice, details, voxel_size, doubt, image.origin)
+    voxel_size, doubt = _voxel_size(image, str(path), is_own=own is not None)
+    details = {"ome_version": image.version, "levels": len(image.paths)}
+    stored = None
+    if own is not None:
+        # Its missing shards are errors of reading, and its attributes facts.
+        stored, details = own.array, {**details, **own.attributes}
+    return _volume(path, level, array, names, choice, details, voxel_size, doubt, image.origin, stored)
 
 
 def _volume(
@@ -174,6 +133,7 @@ def _volume(
     voxel_size: VoxelSize | None = None,
     doubt: str | None = None,
     origin: VoxelSize | None = None,
+    own: StoredArray | None = None,
 ) -> tuple[Volume, Listing]:
     place = str(path)
     warnings: list[str] = []
@@ -190,7 +150,7 @@ def _volume(
         raise FormatError(f"{path} claims chunks of {stored} voxels; its metadata is damaged")
     listing = list_array(path, level)
     missing = missing_chunks(listing, array, place)
-    if missing and not details.get("complete"):  # ours leave out what holds nothing, and say so
+    if missing and own is None:
         total = int(
             np.prod([-(-n // edge) for n, edge in zip(array.shape, stored, strict=True)], dtype=object)
         )
@@ -202,7 +162,7 @@ def _volume(
         format="ome-zarr",
         shape=shape,
         dtype=dtype,
-        voxels=ZarrVoxels(place, level, axes),
+        voxels=ZarrVoxels(place, level, own or StoredArray.of(Location.of(path / level)), axes),
         voxel_size=voxel_size,
         doubt=doubt,
         origin=origin,

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import zarr
 
-from deepict_dask.errors import FormatError, InputError
-from deepict_dask.io.ome_zarr import create_image, mark_complete
+from deepict_dask.errors import DamagedOutputError, FormatError, InputError
 from deepict_dask.io.source import open_source
+from tests.io.images import write_image
 
 VALUES = np.random.default_rng(4).normal(size=(4, 6, 10)).astype("f4")
 ALL = (slice(None),) * 3
@@ -130,12 +130,27 @@ def test_a_voxel_size_that_cannot_be_believed_says_the_number(
 
 
 def test_one_angstrom_of_our_own_was_given_by_someone(tmp_path: Path) -> None:
-    own = create_image(
-        tmp_path / "a.zarr", shape=(4, 4, 4), dtype="f4", voxel_size=(1.0, 1.0, 1.0), name="a", core=(4, 4, 4)
-    )
-    mark_complete(own.path)
+    own = write_image(tmp_path / "a.zarr", np.zeros((4, 5, 6), "f4"), 1.0)
     assert open_source(own.path).voxel_size == (1.0, 1.0, 1.0)
-    assert open_source(own.path).warnings == ()  # no chunk is there, and that is known
+    assert open_source(own.path).warnings == ()
+
+
+def test_a_missing_shard_of_our_own_is_an_error_and_not_a_warning(tmp_path: Path) -> None:
+    own = write_image(tmp_path / "a.zarr", VALUES[:, :, :8].copy())
+    (tmp_path / "a.zarr/0/c/0/0/0").unlink()
+    with pytest.raises(DamagedOutputError, match="c/0/0/0"):
+        open_source(own.path)[...]
+
+
+@pytest.mark.parametrize("path", ["../b", "/etc", "", "0/../../b", "."])
+def test_the_array_of_an_image_does_not_lead_out_of_it(tmp_path: Path, path: str) -> None:
+    image(tmp_path / "b")
+    group = image(tmp_path / "a.zarr")
+    attributes = json.loads((group / ".zattrs").read_text())
+    attributes["multiscales"][0]["datasets"][0]["path"] = path
+    (group / ".zattrs").write_text(json.dumps(attributes))
+    with pytest.raises(FormatError, match="no name in it"):
+        open_source(group)
 
 
 def container(path: Path, *, v3: bool, n: int, listed: bool) -> Path:
@@ -207,7 +222,7 @@ def test_a_truncated_or_torn_chunk_is_a_sentence_with_its_file(
     chunk.write_bytes(chunk.read_bytes()[:-3] if content is None else content)
     source = open_source(path)
     np.testing.assert_array_equal(source[:2], VALUES[:2])
-    with pytest.raises(FormatError, match=f"the chunk {chunk} .*is damaged"):
+    with pytest.raises(FormatError, match=f"{chunk} is damaged or cut off"):
         source[2:, 1:2]
 
 
