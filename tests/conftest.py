@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from deepict_dask.io.location import Location
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -39,6 +41,12 @@ def client(_cluster):
     """Client of the shared cluster, the default one for the length of a test only."""
     with _cluster.as_current():
         yield _cluster
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Location:
+    """An empty folder, as stages name it."""
+    return Location.of(tmp_path)
 
 
 def write_mrc(path: Path, volume: np.ndarray, voxel_size: float = 13.48) -> Path:

@@ -120,12 +120,13 @@ def test_with_and_without_a_client_the_same(network, mrc, client):
 
 def test_python_and_command_line_find_the_same_particles(network, mrc, tmp_path):
     from deepict_dask.config import load_settings
-    from deepict_dask.stages.run import prepare, run
+    from deepict_dask.io.location import Location
+    from deepict_dask.stages.run import plan_run, run
 
     config = load_settings(
         None, {"model": str(network), "threshold": 0.4, "min_size": 20, "target_spectrum": str(mrc)}
     )
-    (outcome,) = run(prepare([str(mrc)], tmp_path, config))
+    (outcome,) = run(plan_run([str(mrc)], Location.of(tmp_path), config))
     assert outcome.error is None
     stored = dd.open_tomogram(tmp_path / "cell" / "probability.zarr")
     again = dd.pick(stored, threshold=0.4, min_size=20)

@@ -29,6 +29,7 @@ def evaluate_picks(
     class_name: Sequence[str],
     threshold: float,
     truth_value: int | None,
+    resample: bool,
     plot: bool,
     overwrite: bool,
     **options: Any,
@@ -60,6 +61,7 @@ def evaluate_picks(
                 threshold=threshold,
                 class_name=class_name,
                 truth_value=truth_value,
+                resample=resample,
                 reporter=reporter,
             )
         title = f"Voxels, predicted above {threshold:g}"

@@ -53,6 +53,11 @@ from deepict_dask.cli.options import OVERWRITE, is_quiet, setting_options
     type=int,
     help="Maps: only this value of the truth belongs to the class. Default: all but 0.",
 )
+@click.option(
+    "--resample",
+    is_flag=True,
+    help="Maps: resample a truth that lies on other voxels instead of refusing it.",
+)
 @click.option("--plot/--no-plot", default=True, help="Draw the curves (needs the extra `plot`).")
 @setting_options("cluster")
 @OVERWRITE

@@ -22,10 +22,11 @@ def _class_name(name: str) -> str:
     return name
 
 
-def _differ(mapping: dict[str, Any]) -> dict[str, Any]:
+def _differ(mapping: dict[str, Any]) -> Any:
     if twice := first_duplicate(list(mapping)):
         raise ValueError(f"the class {twice!r} has two values; give one")
-    return mapping
+    # What holds for all others where nobody is named holds for all.
+    return mapping[OTHERS] if list(mapping) == [OTHERS] else mapping
 
 
 def _how_given(value: object) -> str:

@@ -50,6 +50,14 @@ def section_of(field: FieldInfo) -> type[Any] | None:
     return None
 
 
+def values_of(field: FieldInfo) -> type[Section] | None:
+    """Give the class of the values of a field that holds settings by name; None for any other field."""
+    if get_origin(field.annotation) is not dict:
+        return None
+    value = get_args(field.annotation)[1]
+    return value if isinstance(value, type) and issubclass(value, Section) else None
+
+
 def keys_of(section: type[Any]) -> tuple[str, ...]:
     """Name the settings of a section, in their order."""
     return tuple(section.model_fields if issubclass(section, Section) else (f.name for f in fields(section)))

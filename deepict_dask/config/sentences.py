@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from deepict_dask.config.section import Section, keys_of, section_of
+from deepict_dask.config.section import Section, keys_of, section_of, values_of
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -112,9 +112,15 @@ def _alternatives(place: Place, model: type[Section]) -> str:
     """Say which keys there are where one is unknown."""
     *around, unknown = place
     section: type[Any] | None = model
+    by_name: type[Any] | None = None
     for part in around:
+        if by_name is not None:
+            # The name of a tomogram, whatever it is.
+            section, by_name = by_name, None
+            continue
         fields = section.model_fields if section is not None and issubclass(section, Section) else {}
-        section = section_of(fields[part]) if part in fields else None
+        by_name = values_of(fields[part]) if part in fields else None
+        section = section_of(fields[part]) if part in fields and by_name is None else None
     if section is None:
         return f"`deepict-dask {model.command}` lists all"
     keys = keys_of(section)

@@ -168,7 +168,9 @@ class Image:
         """A reference to the array of level 0."""
         strict = self.is_complete and not self.is_foreign
         manifest = self.manifest if strict and self.attributes.get("is_sparse") else None
-        return StoredArray.of(self._level(self.level_paths[0]), is_strict=strict, manifest=manifest)
+        contents = str(self.attributes.get("manifest", ""))
+        level = self._level(self.level_paths[0])
+        return StoredArray.of(level, is_strict=strict, manifest=manifest, contents=contents)
 
     @property
     def writer(self) -> ImageWriter:

@@ -51,6 +51,8 @@ class StoredArray:
         Whether it is a finished output of ours, of which no shard may be missing.
     manifest : Manifest or None
         Of it, where some blocks were not computed.
+    contents : str
+        Digest of the manifest of a finished output: Dask does not take one written anew for the one before.
     """
 
     folder: Location
@@ -61,10 +63,16 @@ class StoredArray:
     token: str
     is_strict: bool = False
     manifest: Manifest | None = field(default=None, repr=False)
+    contents: str = ""
 
     @classmethod
     def of(
-        cls, folder: Location, *, is_strict: bool = False, manifest: Manifest | None = None
+        cls,
+        folder: Location,
+        *,
+        is_strict: bool = False,
+        manifest: Manifest | None = None,
+        contents: str = "",
     ) -> StoredArray:
         """Look at an array.
 
@@ -84,6 +92,7 @@ class StoredArray:
             _token(folder),
             is_strict,
             sparse,
+            contents,
         )
 
     @property
@@ -123,7 +132,7 @@ class StoredArray:
         return self.shape[0]
 
     def __dask_tokenize__(self) -> Any:
-        return "stored array", self.folder.url, self.token
+        return "stored array", self.folder.url, self.token, self.contents
 
     def _open(self) -> Any:
         name = (self.folder.url, self.token, self.is_strict)

@@ -51,6 +51,7 @@ def evaluate_voxels(
     threshold: float = 0.5,
     class_name: str | Sequence[str] | None = None,
     truth_value: int | None = None,
+    resample: bool = False,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Compare probability maps or masks with truth masks, voxel by voxel.
@@ -72,6 +73,8 @@ def evaluate_voxels(
         Classes of the maps; all unless given.
     truth_value : int, optional
         Only this value of the truth belongs to the class; what is above 0 unless given.
+    resample : bool
+        Whether a truth on other voxels than those of the tomogram or the map is resampled.
     reporter : Reporter, optional
         Follows the blocks.
 
@@ -102,7 +105,11 @@ def evaluate_voxels(
         for path in paths:
             for name, volume in _volumes(path, wanted).items():
                 counted.append(
-                    (name, volume.name, _count(volume, there, name, threshold, truth_value, reporter))
+                    (
+                        name,
+                        volume.name,
+                        _count(volume, there, name, threshold, truth_value, resample, reporter),
+                    )
                 )
     names = [(c, n) for c, n, _ in counted]
     if len(set(names)) < len(names):
@@ -195,11 +202,20 @@ def _count(
     class_name: str,
     threshold: float,
     truth_value: int | None,
+    resample: bool,
     reporter: Reporter,
 ) -> VoxelCounts:
     path = str(truth).replace("{name}", volume.name).replace("{class}", class_name)
     values = None if truth_value is None else (truth_value,)
-    _, mask = open_mask(path, volume.grid, volume.own_grid, what="the truth mask", values=values)
+    _, mask = open_mask(
+        path,
+        volume.grid,
+        volume.own_grid,
+        what="the truth mask",
+        values=values,
+        resample=resample,
+        option="--resample",
+    )
     # Blocks of the shape alone: how the map and the mask are stored decides nothing.
     chunks = block_grid(volume.grid.shape, _BLOCK, align=8).chunks
     parts = voxel_count_parts(

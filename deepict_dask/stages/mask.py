@@ -42,6 +42,8 @@ class Mask:
         Of a label image: only these are inside; None for all above 0.
     way_out : str
         What to do about values between 0 and 1.
+    option : str or None
+        What asks for a mask on another grid to be resampled.
     """
 
     source: Any
@@ -53,6 +55,7 @@ class Mask:
     channel: int | None = None
     values: tuple[int, ...] | None = None
     way_out: str = "write a mask of 0 and 1"
+    option: str | None = None
 
     dtype = np.dtype(np.uint8)
     ndim = 3
@@ -112,6 +115,7 @@ def open_mask(
     threshold: float | None = None,
     values: tuple[int, ...] | None = None,
     way_out: str = Mask.way_out,
+    option: str | None = None,
 ) -> tuple[Source, Mask]:
     """Open a mask in a file and bring it onto the grid that it is used on.
 
@@ -131,6 +135,8 @@ def open_mask(
         Of a label image: only these are inside.
     way_out : str
         What to do about values between 0 and 1.
+    option : str, optional
+        What asks for a mask on another grid to be resampled, where the user can.
 
     Returns
     -------
@@ -152,6 +158,7 @@ def open_mask(
         threshold=threshold,
         values=values,
         way_out=way_out,
+        option=option,
     )
     return source, on_grid(mask, mask_grid(source), image_grid, own_grid, resample=resample)
 
@@ -188,13 +195,11 @@ def on_grid(mask: Mask, grid: Grid, image_grid: Grid, own_grid: Grid, *, resampl
     if resample and grid.voxel_size is not None and image_grid.voxel_size is not None:
         return _nearest(mask, grid, image_grid)
     also = f" (and the map that it is used with {image_grid})" if image_grid != own_grid else ""
-    way_out = "give one on the tomogram's voxels" + (
-        ", or let it be resampled with --resample-region"
-        if not resample and grid.voxel_size is not None
-        else "; to be resampled its voxel size must be known"
-        if resample
-        else ""
-    )
+    way_out = "give one on the tomogram's voxels"
+    if resample:
+        way_out += "; to be resampled its voxel size must be known"
+    elif grid.voxel_size is not None and mask.option is not None:
+        way_out += f", or let it be resampled with {mask.option}"
     raise InputError(f"{mask.name} has {grid}, but the tomogram has {own_grid}{also}; {way_out}")
 
 

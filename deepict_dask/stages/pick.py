@@ -195,6 +195,7 @@ class PickJob:
             what="the region mask",
             resample=self.settings.resample_region,
             threshold=self.settings.region_threshold,
+            option="--resample-region",
             way_out="say above which value is inside with --region-threshold (0 takes all that is above 0)",
         )
 

@@ -45,7 +45,7 @@ def write(folder, content):
         ("pick: !!python/object/apply:os.getcwd []\n", "is not readable as YAML: line 1: "),
         ("a: 1\n---\nb: 2\n", "is not readable as YAML: line 2: "),
         ("pick: \x00\n", "is not readable as YAML"),
-        ("pick:\n  region: R\u00e9gion.mrc\n".encode("latin-1"), "is not UTF-8 (at byte 18)"),
+        ("pick:\n  region: R\u00e9gion.mrc\n".encode("latin-1"), "is not UTF-8 (at byte 17)"),
         ("pick: {}".encode("utf-16"), "is not UTF-8"),
         ("[" * 5000, "is not readable as YAML"),
         ("- a\n", "must hold keys with their values"),

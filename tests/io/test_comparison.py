@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from deepict_dask.io.comparison import plot_folds, plot_trials, write_table
+from deepict_dask.io.comparison import plot_folds, plot_trials
+from deepict_dask.io.scores import write_rows
 
 FOLD = {"class": "ribosome", "precision": 0.5, "recall": 0.7, "f1": 0.6, "best_f1": 0.65, "auprc": None}
 TRIALS = [
@@ -18,12 +19,12 @@ TRIALS = [
 ]
 
 
-def test_what_is_not_known_is_an_empty_cell(tmp_path):
-    path = write_table(
-        tmp_path / "new" / "t.csv", ("a", "b"), [{"a": 1.5}, {"a": math.nan, "b": None}, {"b": "x,y"}]
+def test_what_is_not_known_is_an_empty_cell(folder):
+    path = write_rows(
+        folder / "new" / "t.csv", ("a", "b"), [{"a": 1.5}, {"a": math.nan, "b": None}, {"b": "x,y"}]
     )
-    assert list(csv.reader(path.open())) == [["a", "b"], ["1.5", ""], ["", ""], ["", "x,y"]]
-    assert [p.name for p in path.parent.iterdir()] == ["t.csv"]
+    assert list(csv.reader(path.local_path().open())) == [["a", "b"], ["1.5", ""], ["", ""], ["", "x,y"]]
+    assert [p.name for p in path.parent.children()] == ["t.csv"]
 
 
 @pytest.fixture
@@ -38,9 +39,9 @@ def drawn(monkeypatch):
     return figures
 
 
-def test_folds_are_bars_at_their_mean_with_a_dot_each(tmp_path, drawn):
+def test_folds_are_bars_at_their_mean_with_a_dot_each(folder, drawn):
     rows = [FOLD, FOLD | {"f1": 0.8}, FOLD | {"class": "fas", "f1": 0.1}]
-    path = plot_folds(tmp_path / "folds.png", rows)
+    path = plot_folds(folder / "folds.png", rows)
     assert path.read_bytes().startswith(b"\x89PNG")
     axes = drawn[0].axes[0]
     heights = [round(bar.get_height(), 6) for bar in axes.patches]
@@ -50,8 +51,8 @@ def test_folds_are_bars_at_their_mean_with_a_dot_each(tmp_path, drawn):
     assert [0.6, 0.8] in dots
 
 
-def test_every_hyperparameter_has_a_panel_and_the_best_a_star(tmp_path, drawn):
-    plot_trials(tmp_path / "trials.png", TRIALS, ["depth", "batch_norm", "loss"], "score")
+def test_every_hyperparameter_has_a_panel_and_the_best_a_star(folder, drawn):
+    plot_trials(folder / "trials.png", TRIALS, ["depth", "batch_norm", "loss"], "score")
     first, depth, batch_norm, loss = drawn[0].axes
     assert [t.get_text() for t in depth.get_xticklabels()] == ["2", "3", "10"]
     assert [t.get_text() for t in batch_norm.get_xticklabels()] == ["false", "true"]

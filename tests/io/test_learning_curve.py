@@ -15,22 +15,22 @@ HISTORY = [
 ]
 
 
-def test_the_table_has_a_row_per_epoch_and_an_empty_cell_for_no_score(tmp_path):
-    path = write_history(tmp_path / "history.csv", HISTORY, ("ribosome", "fas"))
-    rows = list(csv.DictReader(path.open()))
+def test_the_table_has_a_row_per_epoch_and_an_empty_cell_for_no_score(folder):
+    path = write_history(folder / "history.csv", HISTORY, ("ribosome", "fas"))
+    rows = list(csv.DictReader(path.local_path().open()))
     assert [r["dice_fas"] for r in rows] == ["", "", "0.2"]
     assert [float(r["validation_loss"]) for r in rows] == [0.8, 0.6, 0.7]
     assert [r["is_best"] for r in rows] == ["1", "1", "0"]
-    assert list(tmp_path.iterdir()) == [path]
+    assert folder.children() == [path]
 
 
-def test_the_picture_shows_something_even_after_one_epoch(tmp_path):
+def test_the_picture_shows_something_even_after_one_epoch(folder):
     from matplotlib.image import imread
 
     sizes = []
     for n in (1, 3):
-        path = plot_learning_curve(tmp_path / f"{n}.png", HISTORY[:n], ("ribosome", "fas"), "tiny")
-        picture = imread(path)
+        path = plot_learning_curve(folder / f"{n}.png", HISTORY[:n], ("ribosome", "fas"), "tiny")
+        picture = imread(path.local_path())
         assert picture.shape[0] > 300 and picture.shape[1] > 800
         sizes.append((picture[..., :3] < 0.9).any(-1).sum())
     assert sizes[1] > sizes[0] > 1000

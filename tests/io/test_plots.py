@@ -14,21 +14,21 @@ from deepict_dask.io.plots import plot_curves
 from deepict_dask.kernels.curves import precision_recall_curve
 
 
-def test_without_matplotlib_a_sentence_says_what_to_install(tmp_path, monkeypatch):
+def test_without_matplotlib_a_sentence_says_what_to_install(folder, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"deepict_dask\[plot\]"):
-        plot_curves(tmp_path / "a.png", [])
+        plot_curves(folder / "a.png", [])
 
 
 @pytest.mark.parametrize("scores, n_truth", [([], 3), ([0.5], 0), ([0.5, np.nan], 1), ([0.9, 0.8, 0.7], 4)])
-def test_every_curve_can_be_drawn_even_the_empty_one(tmp_path, scores, n_truth):
+def test_every_curve_can_be_drawn_even_the_empty_one(folder, scores, n_truth):
     import matplotlib.image
 
     curve = precision_recall_curve(scores, np.ones(len(scores), int), 1, n_truth)
     path = plot_curves(
-        tmp_path / "new" / "a.png", [("fas", curve, (0.5, 0.5))], [("fas", "a", curve), ("fas", "b", curve)]
+        folder / "new" / "a.png", [("fas", curve, (0.5, 0.5))], [("fas", "a", curve), ("fas", "b", curve)]
     )
-    assert matplotlib.image.imread(path).shape == (735, 1560, 4)
+    assert matplotlib.image.imread(path.local_path()).shape == (735, 1560, 4)
 
 
 def test_matplotlib_is_loaded_only_to_draw():

@@ -17,14 +17,21 @@ from hypothesis import strategies as st
 from deepict_dask.config.sweep import CrossValidateSettings, FoldSettings
 from deepict_dask.engine.dispatch import Post
 from deepict_dask.errors import InputError, OutputExistsError, WorkError
-from deepict_dask.learning.crossvalidate import crossvalidate
+from deepict_dask.io.location import Location
+from deepict_dask.learning.crossvalidate import crossvalidate as crossvalidate_with
 from deepict_dask.learning.fold import make_fold, run_fold
 from deepict_dask.learning.split import prepare_tomograms, split_folds
 from deepict_dask.networks.checkpoint import load_checkpoint
 from deepict_dask.scoring.picks import evaluate
 from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.work import Work
 from tests.conftest import write_mrc
 from tests.learning.cells import training_tree, write_cells
+
+
+def crossvalidate(settings, reporter=None, overwrite=False):
+    return crossvalidate_with(settings, Work(reporter or Reporter(), overwrite))
+
 
 NAMES = "abcd"
 
@@ -252,8 +259,8 @@ def test_a_fold_that_nobody_waited_for_goes_on_later_to_the_same_network(cells, 
         whole = settings(
             cells, tmp_path, training={"fit": {"epochs": 3}, "hardware": {"device": "cpu", "threads": 1}}
         )
-        training, identity = prepare_tomograms(whole, Reporter(), overwrite=False)
-        return make_fold("fold_1", tmp_path / name, training, (), whole, identity, False)
+        training, identity = prepare_tomograms(whole, Work())
+        return make_fold("fold_1", Location.of(tmp_path / name), training, (), whole, identity, False)
 
     def interrupted(message):
         epochs.append(message.get("epoch"))

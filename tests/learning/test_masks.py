@@ -11,15 +11,23 @@ import zarr
 
 from deepict_dask.config.masks import MaskSettings
 from deepict_dask.errors import InputError, OutputExistsError
+from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import open_image
 from deepict_dask.io.source import open_source
-from deepict_dask.learning.masks import masks, read_positions
+from deepict_dask.learning.masks import masks as masks_with
+from deepict_dask.learning.masks import read_positions
 from deepict_dask.particles import Particles
 from deepict_dask.simulation import TRUTH_DTYPE
 from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.work import Work
 from tests.conftest import write_mrc
 
 SHAPE, EDGE = (37, 83, 101), 13.48
+
+
+def masks(tomogram, positions, folder, settings, reporter=None, overwrite=False):
+    work = Work(reporter or Reporter(), overwrite)
+    return masks_with(tomogram, positions, Location.of(folder), settings, work)
 
 
 def sphere_targets(truth, shape, classes, radius):
@@ -130,7 +138,7 @@ def test_masks_that_were_begun_are_made_anew(source, positions, tmp_path, monkey
         raise OSError("disk full")
 
     with monkeypatch.context() as m, pytest.raises(OSError, match="disk full"):
-        m.setattr("deepict_dask.learning.masks.execute", fail)
+        m.setattr("deepict_dask.stages.write_image.execute", fail)
         masks(source, positions, tmp_path, MaskSettings(radius=8))
     assert not open_image(tmp_path / "masks.zarr").is_complete
     assert masks(source, positions, tmp_path, MaskSettings(radius=8)).is_complete

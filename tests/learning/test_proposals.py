@@ -9,6 +9,7 @@ import pytest
 from deepict_dask.config.sweep import PAPER_ORDER, SearchSettings
 from deepict_dask.config.training import EXAMPLE
 from deepict_dask.errors import InputError, OutputExistsError
+from deepict_dask.io.location import Location
 from deepict_dask.learning.proposals import GridSearch, PaperSearch
 
 SPACE = {
@@ -86,7 +87,7 @@ def optuna_search(folder, **changes):
     options = {"made_by": {"on": "data"}, "overwrite": False}
     own = {k: changes.pop(k) for k in tuple(options) if k in changes}
     settings = SearchSettings.model_validate({"method": "optuna", "space": SPACE, "trials": 8, **changes})
-    return OptunaSearch(folder, settings, **(options | own))
+    return OptunaSearch(Location.of(folder), settings, **(options | own))
 
 
 def test_a_study_goes_on_where_it_ended_and_counts_what_was_done(tmp_path):

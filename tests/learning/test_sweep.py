@@ -6,7 +6,6 @@ import csv
 import json
 
 import pytest
-from deepict_dask.stages.output import write_json
 
 from deepict_dask.config import load_settings
 from deepict_dask.config.sweep import SweepSettings
@@ -14,9 +13,17 @@ from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import WorkError
 from deepict_dask.learning import sweep as module
 from deepict_dask.learning.fold import PRUNE, RESULT
-from deepict_dask.learning.sweep import sweep
+from deepict_dask.learning.sweep import sweep as sweep_with
+from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.results import write_result
+from deepict_dask.stages.work import Work
 from tests.learning.cells import training_tree, write_cells
 from tests.learning.test_crossvalidate import Listening
+
+
+def sweep(settings, reporter=None, overwrite=False):
+    return sweep_with(settings, Work(reporter or Reporter(), overwrite))
+
 
 SPACE = {"depth": [1, 2], "initial_features": [2, 4], "decoder_dropout": [0.0, 0.1]}
 
@@ -55,8 +62,7 @@ class Formula:
             [{"class": "ribosome", "f1": score / 2, "best_f1": score, "auprc": None}] if fold.held_out else []
         )
         result |= {"validation_dice": score, "pooled": pooled, "model": "m", "seconds": 1.0}
-        fold.folder.mkdir(parents=True, exist_ok=True)
-        write_json(fold.folder / RESULT, result)
+        write_result(fold.folder / RESULT, fold.made_by, result)
         return result
 
 

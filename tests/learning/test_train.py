@@ -12,13 +12,15 @@ import pytest
 from deepict_dask.config import load_settings
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import InputError, MissingFileError, OutputExistsError
+from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import open_image
 from deepict_dask.learning.train import make_patches, train
 from deepict_dask.learning.training_data import prepare_training_data
 from deepict_dask.networks.checkpoint import load_checkpoint, load_model
 from deepict_dask.simulation import simulate_cell
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.run import prepare, run
+from deepict_dask.stages.run import plan_run, run
+from deepict_dask.stages.work import Work
 from tests.conftest import write_mrc
 
 CELL = {
@@ -88,13 +90,13 @@ def settings(cells, output, **changes):
 def trained(cells, tmp_path_factory):
     output = tmp_path_factory.mktemp("trained")
     reporter = Listening()
-    return train(settings(cells, output), reporter), output, reporter
+    return train(settings(cells, output), Work(reporter)), output, reporter
 
 
 def test_the_model_card_says_what_the_network_was_trained_on(trained):
     result, output, reporter = trained
     model = load_model(result.model_path)
-    assert result.model_path == output / "tiny.safetensors"
+    assert result.model_path == Location.of(output / "tiny.safetensors")
     assert model.card.classes == ("ribosome", "fas") and model.architecture.depth == 1
     assert model.card.voxel_size == pytest.approx(13.48)
     assert model.card.training_data == ("a", "b (validation)")
@@ -124,7 +126,9 @@ def test_logs_tables_and_pictures_are_written(trained):
 def test_segment_uses_the_model_as_it_is(trained, cells, tmp_path):
     result, _, _ = trained
     chosen = load_settings(None, {"model": str(result.model_path), "dtype": "float32", "threads": 1})
-    (outcome,) = run(prepare([str(cells / "b.mrc")], tmp_path, chosen, until="segment"), threads=1)
+    (outcome,) = run(
+        plan_run([str(cells / "b.mrc")], Location.of(tmp_path), chosen, until="segment"), threads=1
+    )
     assert outcome.error is None
     image = open_image(tmp_path / "b" / "probability.zarr")
     assert image.classes == ["ribosome", "fas"] and image.shape == (2, *CELL["shape"])
@@ -133,7 +137,7 @@ def test_segment_uses_the_model_as_it_is(trained, cells, tmp_path):
 
 def test_patches_are_standardized_like_inference_and_labelled_at_the_particles(cells, tmp_path):
     chosen = settings(cells, tmp_path, patches={"min_label_fraction": None}, augmentation={"rotation": 0})
-    data = prepare_training_data(chosen)
+    data = prepare_training_data(chosen, Work())
     image = open_image(tmp_path / "data" / "b" / "tomogram.zarr")
     b = data.tomograms[1]
     voxels = image.array[:].astype("f8")
@@ -161,24 +165,24 @@ def test_an_interrupted_training_gives_the_same_model(trained, cells, tmp_path):
 
     result, _, _ = trained
     with pytest.raises(Stop):
-        train(settings(cells, tmp_path, fit={"epochs": 1}), on_epoch=stop)
-    train(settings(cells, tmp_path, fit={"epochs": 1}))
+        train(settings(cells, tmp_path, fit={"epochs": 1}), Work(), on_epoch=stop)
+    train(settings(cells, tmp_path, fit={"epochs": 1}), Work())
     reporter = Listening()
-    again = train(settings(cells, tmp_path), reporter)
+    again = train(settings(cells, tmp_path), Work(reporter))
     assert any("goes on after epoch 1" in s for s in reporter.said)
     assert again.model_path.read_bytes() == result.model_path.read_bytes()
     assert len(list(csv.reader((tmp_path / "history.csv").open()))) == 3
 
 
 def test_a_finished_training_is_not_trained_again_and_other_settings_are_refused(cells, tmp_path):
-    first = train(settings(cells, tmp_path, fit={"epochs": 1}))
+    first = train(settings(cells, tmp_path, fit={"epochs": 1}), Work())
     before = first.model_path.read_bytes()
     seen = []
-    again = train(settings(cells, tmp_path, fit={"epochs": 1}), on_epoch=seen.append)
+    again = train(settings(cells, tmp_path, fit={"epochs": 1}), Work(), on_epoch=seen.append)
     assert not seen and again.history == first.history and again.model_path.read_bytes() == before
     with pytest.raises(OutputExistsError, match="--overwrite"):
-        train(settings(cells, tmp_path, fit={"epochs": 1, "loss": "bce"}))
-    other = train(settings(cells, tmp_path, fit={"epochs": 1, "loss": "bce"}), overwrite=True)
+        train(settings(cells, tmp_path, fit={"epochs": 1, "loss": "bce"}), Work())
+    other = train(settings(cells, tmp_path, fit={"epochs": 1, "loss": "bce"}), Work(overwrite=True))
     assert other.history[0].loss != first.history[0].loss
 
 
@@ -200,7 +204,7 @@ def test_masks_in_files_are_the_same_as_positions(cells, tmp_path, trained):
     both = [dict(t, masks={"fas": files[n]["fas"]}) for n, t in zip("ab", positions, strict=True)]
     named = [dict(t, positions={"ribosome": t["positions"]}) for t in both]
     for k, tomograms in enumerate((positions, one, other, both, named)):
-        data = prepare_training_data(settings(cells, tmp_path / str(k), tomograms=tomograms))
+        data = prepare_training_data(settings(cells, tmp_path / str(k), tomograms=tomograms), Work())
         own.append([t.target[:, :, :, :] for t in data.tomograms])
     for others in own[1:]:
         for ours, theirs in zip(own[0], others, strict=True):
@@ -212,14 +216,14 @@ def test_a_class_may_be_missing_in_one_tomogram_but_not_in_all(cells, tmp_path):
     table[table["class"] == "ribosome"].to_csv(tmp_path / "a.csv", index=False)
     tomograms = tree(cells, tmp_path)["tomograms"]
     tomograms[0]["positions"] = str(tmp_path / "a.csv")
-    data = prepare_training_data(settings(cells, tmp_path, tomograms=tomograms))
+    data = prepare_training_data(settings(cells, tmp_path, tomograms=tomograms), Work())
     assert data.tomograms[0].target[0, :, :, :].any() and not data.tomograms[0].target[1, :, :, :].any()
     with pytest.raises(InputError, match="class 'fas' is labelled nowhere in the .* patches to train on"):
-        train(settings(cells, tmp_path, tomograms=tomograms))
+        train(settings(cells, tmp_path, tomograms=tomograms), Work())
     reporter = Listening()
     train(
         settings(cells, tmp_path, tomograms=tomograms, split={"validation": ["a"]}, fit={"epochs": 1}),
-        reporter,
+        Work(reporter),
     )
     assert any("class 'fas' is labelled nowhere in the" in s and "validate" in s for s in reporter.warned)
 
@@ -236,8 +240,10 @@ def test_other_voxel_sizes_are_refused_or_resampled(cells, tmp_path):
         "box": {"x": [0, 14]},
     }  # fmt: skip
     with pytest.raises(InputError, match=r"b has voxels of 26.96 A, but a of 13.48 A; set model_voxel_size"):
-        prepare_training_data(settings(cells, tmp_path, tomograms=tomograms))
-    data = prepare_training_data(settings(cells, tmp_path, tomograms=tomograms, model_voxel_size=13.48))
+        prepare_training_data(settings(cells, tmp_path, tomograms=tomograms), Work())
+    data = prepare_training_data(
+        settings(cells, tmp_path, tomograms=tomograms, model_voxel_size=13.48), Work()
+    )
     resampled = data.tomograms[1]
     assert data.voxel_size == 13.48 and resampled.target.shape[1:] == resampled.tomogram.shape
     assert resampled.region[2] == slice(0, round(14 * resampled.tomogram.shape[2] / 34))
@@ -255,7 +261,8 @@ def test_masks_are_resampled_with_their_tomogram(cells, tmp_path, trained):
         files[c] = str(write_mrc(tmp_path / f"{c}.mrc", made[k].astype("i1")))
     tomograms = [{"tomogram": str(cells / "a.mrc"), "masks": files}]
     data = prepare_training_data(
-        settings(cells, tmp_path, tomograms=tomograms, model_voxel_size=2 * 13.48, patches={"patch": 8})
+        settings(cells, tmp_path, tomograms=tomograms, model_voxel_size=2 * 13.48, patches={"patch": 8}),
+        Work(),
     )
     (coarse,) = data.tomograms
     assert coarse.tomogram.shape == tuple((n + 1) // 2 for n in made.shape[1:])
@@ -265,16 +272,17 @@ def test_masks_are_resampled_with_their_tomogram(cells, tmp_path, trained):
 
 def test_equalized_training_goes_into_the_card(cells, tmp_path):
     result = train(
-        settings(cells, tmp_path, equalize={"target_spectrum": str(cells / "a.mrc")}, fit={"epochs": 1})
+        settings(cells, tmp_path, equalize={"target_spectrum": str(cells / "a.mrc")}, fit={"epochs": 1}),
+        Work(),
     )
     preprocessing = load_checkpoint(result.model_path).card.preprocessing
-    assert preprocessing.equalization == "physical" and preprocessing.target_spectrum == "a"
+    assert preprocessing.equalization == "physical" and preprocessing.target_spectrum == "a.mrc"
 
 
 def test_one_tomogram_is_split_by_patch(cells, tmp_path):
     one = tree(cells, tmp_path)["tomograms"][:1]
     with pytest.raises(InputError, match="split by patch"):
-        train(settings(cells, tmp_path, tomograms=one, split={"validation": 0.3}))
+        train(settings(cells, tmp_path, tomograms=one, split={"validation": 0.3}), Work())
     result = train(
         settings(
             cells,
@@ -282,7 +290,8 @@ def test_one_tomogram_is_split_by_patch(cells, tmp_path):
             tomograms=one,
             split={"split": "patch", "validation": 0.3},
             fit={"epochs": 1},
-        )
+        ),
+        Work(),
     )
     card = load_checkpoint(result.model_path).card
     assert card.training_data == ("a",) and "same tomograms" in card.description
@@ -294,12 +303,12 @@ def test_one_tomogram_is_split_by_patch(cells, tmp_path):
         ({"masks": {"ribosome": "nowhere.mrc", "fas": "nowhere.mrc"}}, MissingFileError, "nowhere.mrc"),
         ({"positions": "nowhere.csv"}, MissingFileError, "nowhere.csv"),
         ({"masks": {"ribosome": "FOLDER/short.mrc", "fas": "FOLDER/short.mrc"}}, InputError,
-         r"class 'ribosome' has shape \(27, 60, 68\), but a has \(28, 60, 68\)"),
+         r"class 'ribosome' .* has 27 x 60 x 68 voxels .*, but the tomogram has 28 x 60 x 68"),
         ({"positions": "FOLDER/none.csv"}, InputError, "no positions of class ribosome, fas for a"),
         ({"positions": "FOLDER/none.csv", "masks": {"fas": "FOLDER/short.mrc"}}, InputError,
          "no positions of class ribosome for a"),
         ({"positions": "FOLDER/../NAME/a.csv", "masks": {"fas": "FOLDER/short.mrc"}}, InputError,
-         r"class 'fas' has shape \(27, 60, 68\)"),
+         r"class 'fas' .* has 27 x 60 x 68 voxels"),
         ({"positions": "FOLDER/plain.csv"}, InputError, "no column class"),
         ({"masks": "FOLDER/short.mrc"}, InputError, "short.mrc"),
         ({"positions": "FOLDER/none.csv", "name": "b"}, InputError, "called 'b'"),
@@ -315,7 +324,7 @@ def test_data_that_does_not_fit_is_said(cells, tmp_path, what, kind, said):
     tomograms = tree(cells, tmp_path)["tomograms"]
     tomograms[0] = {"tomogram": tomograms[0]["tomogram"], **filled}
     with pytest.raises(kind, match=said) as error:
-        train(settings(cells, tmp_path, tomograms=tomograms))
+        train(settings(cells, tmp_path, tomograms=tomograms), Work())
     assert "\n" not in str(error.value)
 
 
@@ -324,7 +333,7 @@ def test_without_the_extra_training_goes_on_and_says_what_is_missing(cells, tmp_
 
     monkeypatch.setattr(training_diary, "find_spec", lambda name: None)
     reporter = Listening()
-    result = train(settings(cells, tmp_path, fit={"epochs": 1}), reporter)
+    result = train(settings(cells, tmp_path, fit={"epochs": 1}), Work(reporter))
     assert result.model_path.exists() and not (tmp_path / "learning_curve.png").exists()
     assert any(
         "without tensorboard and matplotlib there are no TensorBoard logs" in s for s in reporter.warned

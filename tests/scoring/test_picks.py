@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from deepict_dask.errors import InputError, MissingFileError, OutputExistsError
+from deepict_dask.io.location import Location
 from deepict_dask.io.tables import write_particles
 from deepict_dask.kernels.matching import match
 from deepict_dask.particles import Particles
@@ -217,8 +218,8 @@ def test_an_unknown_voxel_size_and_missing_files_are_sentences(tmp_path):
 def test_files_hold_the_scores_and_a_picture(tmp_path):
     picks, truth = some(60, 0, tomogram="a", class_name="fas"), some(50, 1)
     found = evaluate(picks, truth, voxel_size=10, tolerance=80)
-    check_output(tmp_path / "out")
-    written = write_evaluation(found, tmp_path / "out")
+    check_output(Location.of(tmp_path / "out"))
+    written = write_evaluation(found, Location.of(tmp_path / "out"))
     assert {p.name for p in written} == {
         "scores.csv",
         "curves.csv",
@@ -236,19 +237,19 @@ def test_files_hold_the_scores_and_a_picture(tmp_path):
     )
     side = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert side["complete"] and side["pooled"][0]["f1"] == found.pooled[0].f1
-    assert side["made_by"]["tolerance"] == 80
+    assert side["made_by"]["settings"]["tolerance"] == 80
     import matplotlib.image
 
     pixels = matplotlib.image.imread(tmp_path / "out" / "precision_recall.png")
     assert pixels.shape[1] > 1000 and pixels.std() > 0.05
     with pytest.raises(OutputExistsError, match="--overwrite"):
-        check_output(tmp_path / "out")
-    check_output(tmp_path / "out", overwrite=True)
+        check_output(Location.of(tmp_path / "out"))
+    check_output(Location.of(tmp_path / "out"), overwrite=True)
 
 
 def test_json_of_picks_without_scores_has_null_and_no_picture(tmp_path):
     table = truth_csv(tmp_path / "truth.csv", ribosome=some(5, 0))
-    write_evaluation(evaluate(table, table, voxel_size=10), tmp_path / "out")
+    write_evaluation(evaluate(table, table, voxel_size=10), Location.of(tmp_path / "out"))
     side = json.loads((tmp_path / "out" / "evaluation.json").read_text(), parse_constant=pytest.fail)
     assert side["pooled"][0]["auprc"] is None
     assert not (tmp_path / "out" / "precision_recall.png").exists()
