@@ -20,6 +20,7 @@ OPTIONS = {
     "tolerance": 135.0,
     "voxel_size": None,
     "class_name": (),
+    "resample": False,
     "threshold": 0.5,
     "truth_value": None,
     "plot": True,
