@@ -47,13 +47,15 @@ from deepict_dask.config.training import (
     TomogramSettings,
     TrainSettings,
 )
+from deepict_dask.io.location import Location
 from deepict_dask.io.tables import write_particles
 from deepict_dask.learning.train import train
 from deepict_dask.particles import Particles
 from deepict_dask.scoring.merge import merge
 from deepict_dask.scoring.picks import evaluate
 from deepict_dask.simulation import SimulatedCell, simulate_cell
-from deepict_dask.stages.run import prepare, run
+from deepict_dask.stages.run import plan_run, run
+from deepict_dask.stages.work import Work
 
 CLASS = "ribosome"
 RADIUS_NM = 10.8
@@ -104,13 +106,13 @@ def one_round(
     for k in range(1, options.networks + 1):
         began = time.perf_counter()
         settings = train_settings(annotation, cells, folder / f"network_{k}", options, 10 * number + k)
-        model = train(settings).model_path
+        model = train(settings, Work()).model_path
         trained = time.perf_counter() - began
         runs = folder / f"picks_{k}"
         picking = PickSettings(threshold=options.threshold, min_size=smallest(settings))
-        plan = prepare(
+        plan = plan_run(
             [str(cell) for cell in cells],
-            runs,
+            Location.of(runs),
             Settings(segment=SegmentSettings(model=str(model)), pick=picking),
         )
         for outcome in run(plan):

@@ -20,11 +20,13 @@ from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.cli.train import train_network
 from deepict_dask.cluster import connect
 from deepict_dask.config import load_settings
+from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.kernels.matching import match
 from deepict_dask.scoring.merge import merge
 from deepict_dask.stages.pick import pick
-from deepict_dask.stages.run import prepare, run
+from deepict_dask.stages.run import plan_run, run
+from deepict_dask.stages.work import Work
 
 Box = dict[str, tuple[int, ...]]
 
@@ -70,9 +72,9 @@ def main() -> None:
     )
     options = {"model": str(a.output / "ribosome.safetensors"), "connectivity": a.connectivity}
     with connect(load_settings().cluster):
-        plan = prepare(
+        plan = plan_run(
             [a.tomogram],
-            a.output / "run",
+            Location.of(a.output / "run"),
             load_settings(None, options),
             until="segment",
             overwrite=True,
@@ -87,7 +89,9 @@ def main() -> None:
         tables = []
         for threshold in a.threshold:
             own = load_settings(None, options | {"threshold": threshold, "min_size": a.min_size}).pick
-            (picked,) = pick(image, a.output / "picks" / f"{threshold:g}", own, overwrite=True)
+            (picked,) = pick(
+                image, Location.of(a.output / "picks" / f"{threshold:g}"), own, Work(overwrite=True)
+            )
             tables.append(picked.tables[0])
     # A high threshold parts neighbors that touch, a low one finds the faint; what is one particle is kept once.
     union = a.output / "particles.csv"

@@ -20,10 +20,12 @@ import numpy as np
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.cluster import connect
 from deepict_dask.config import load_settings
+from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import open_image
 from deepict_dask.scoring.picks import evaluate
 from deepict_dask.stages.pick import pick
-from deepict_dask.stages.run import prepare, run
+from deepict_dask.stages.run import plan_run, run
+from deepict_dask.stages.work import Work
 
 
 def main() -> None:
@@ -53,10 +55,9 @@ def main() -> None:
             options |= {"connectivity": a.connectivity, "classes": a.classes}
             if convention != "none":
                 options |= {"target_spectrum": str(target), "convention": convention}
-            folder = a.output / name / convention
-            plan = prepare(
-                [str(tomogram)], folder, load_settings(None, options), until="segment", overwrite=True
-            )
+            folder = Location.of(a.output).join(name, convention)
+            settings = load_settings(None, options)
+            plan = plan_run([str(tomogram)], folder, settings, until="segment", overwrite=True)
             (outcome,) = run(plan, reporter=TerminalReporter())
             if outcome.error:
                 raise outcome.error
@@ -67,7 +68,7 @@ def main() -> None:
             for region, mask in regions.items():
                 settings = load_settings(None, {**options, "region": mask}).pick
                 tables = folder / (region or "everywhere")
-                for picked in pick(image, tables, settings, overwrite=True):
+                for picked in pick(image, tables, settings, Work(overwrite=True)):
                     truth = str(a.phantom / name / "particles.csv")
                     found = evaluate(
                         str(picked.tables[0]),
@@ -108,7 +109,7 @@ def region_outside(options: argparse.Namespace, name: str) -> Path:
     (tomogram,) = (options.phantom / name).glob("tomogram.mrc*")
     folder = options.output / name / "outside"
     settings = load_settings(None, {"model": options.outside, "rescale": True})
-    plan = prepare([str(tomogram)], folder, settings, until="segment", overwrite=True)
+    plan = plan_run([str(tomogram)], Location.of(folder), settings, until="segment", overwrite=True)
     (outcome,) = run(plan, reporter=TerminalReporter())
     if outcome.error:
         raise outcome.error

@@ -20,11 +20,13 @@ from deepict_dask import __version__
 from deepict_dask.cli.terminal import TerminalReporter
 from deepict_dask.config import load_settings
 from deepict_dask.config.training import TrainSettings
+from deepict_dask.io.location import Location
 from deepict_dask.learning.train import train
 from deepict_dask.networks.checkpoint import convert_checkpoint
 from deepict_dask.scoring.picks import evaluate
 from deepict_dask.simulation import simulate_cell
-from deepict_dask.stages.run import prepare, run
+from deepict_dask.stages.run import plan_run, run
+from deepict_dask.stages.work import Work
 
 CLASSES = ("ribosome", "fas")
 TARGET_RADIUS = 8.0  # voxels
@@ -50,12 +52,13 @@ def main() -> None:
         simulated(options.output, seed, dose=float(dose))
     for seed in (*VALIDATED, *HELD_OUT):
         simulated(options.output, seed)
-    result = train(training_settings(options), reporter)
+    result = train(training_settings(options), Work(reporter))
 
     metrics: dict[str, float] = {"threshold": THRESHOLD, "min_size": MIN_SIZE}
     chosen = {"threshold": THRESHOLD, "min_size": MIN_SIZE, "model": str(result.model_path)}
     cells = [str(simulated(options.output, seed)) for seed in HELD_OUT]
-    plan = prepare(cells, options.output / "held_out", load_settings(None, chosen), overwrite=True)
+    settings = load_settings(None, chosen)
+    plan = plan_run(cells, Location.of(options.output / "held_out"), settings, overwrite=True)
     for seed, outcome in zip(HELD_OUT, run(plan, reporter=reporter), strict=True):
         if outcome.error:
             raise outcome.error

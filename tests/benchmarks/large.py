@@ -41,7 +41,8 @@ def main() -> None:
     from deepict_dask.cluster import connect
     from deepict_dask.config import load_settings
     from deepict_dask.data import demo_network_path
-    from deepict_dask.stages.run import prepare, run
+    from deepict_dask.io.location import Location
+    from deepict_dask.stages.run import plan_run, run
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -65,7 +66,7 @@ def main() -> None:
     settings = load_settings(None, {**options, "min_size": 300, "dashboard_port": 0, **(target or {})})
     start = time.perf_counter()
     with connect(settings.cluster) as client:
-        plan = prepare([str(tomogram)], folder / "run", settings, overwrite=True)
+        plan = plan_run([str(tomogram)], Location.of(folder / "run"), settings, overwrite=True)
         (outcome,) = run(plan, threads=1, reporter=TerminalReporter())
         if outcome.error:
             raise outcome.error

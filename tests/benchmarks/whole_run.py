@@ -95,7 +95,8 @@ def one_run(a: argparse.Namespace) -> dict[str, float]:
 
     from deepict_dask.cluster import connect, local_plan
     from deepict_dask.config import load_settings
-    from deepict_dask.stages.run import prepare, run
+    from deepict_dask.io.location import Location
+    from deepict_dask.stages.run import plan_run, run
 
     class Finished(SchedulerPlugin):
         name = "finished"
@@ -112,7 +113,8 @@ def one_run(a: argparse.Namespace) -> dict[str, float]:
         client.register_plugin(Finished())
         figures = {"cluster": time.perf_counter() - start}
         (outcome,) = run(
-            prepare([a.tomogram], folder, settings), threads=local_plan(settings.cluster).threads
+            plan_run([a.tomogram], Location.of(folder), settings),
+            threads=local_plan(settings.cluster).threads,
         )
         if outcome.error:
             raise outcome.error
