@@ -52,9 +52,9 @@ def make_masks(
     from deepict_dask.config.masks import MaskSettings
     from deepict_dask.io.claim import claimed
     from deepict_dask.io.location import Location
-    from deepict_dask.io.source import open_source
     from deepict_dask.learning.masks import masks, read_positions
     from deepict_dask.names import check_name
+    from deepict_dask.stages.ingest import open_as_set
     from deepict_dask.stages.work import Work
 
     settings = load_settings(None, options)
@@ -71,9 +71,11 @@ def make_masks(
         place = "".join(f"{part}: " for part in first["loc"][:1])
         raise SettingsError(f"masks: {place}{first['msg'].removeprefix('Value error, ')}") from error
     tables = _by_class(positions, "positions")
-    source = open_source(tomogram, voxel_size=settings.ingest.voxel_size, dataset=settings.ingest.dataset)
+    source = open_as_set(tomogram, settings.ingest)
     particles = read_positions(tables if isinstance(tables, dict) else {"particle": tables})
     reporter = TerminalReporter(quiet)
+    for sentence in source.warnings:
+        reporter.warn(sentence)
     folder = Location.of(output) / check_name(source.name, f"the tomogram {tomogram}")
     with workers(settings.cluster, reporter), claimed(folder, "deepict-dask masks") as claim:
         image = masks(source, particles, folder, wanted, Work(reporter, overwrite, claim=claim))

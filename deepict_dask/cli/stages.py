@@ -14,11 +14,19 @@ OUTPUT = click.option("--output", "-o", required=True, type=click.Path(path_type
 CONFIG = click.option(
     "--config", "-c", type=click.Path(path_type=Path), help="Settings in YAML; options win over it."
 )
+NAME = click.option(
+    "--name",
+    metavar="TEXT",
+    help="What the tomograms are called: {name} stands for the file's name, {parent} for that of its folder.",
+)
+RECURSIVE = click.option("--recursive", is_flag=True, help="Search folders to their depth.")
 
 
 @click.command()
 @TOMOGRAMS
 @OUTPUT
+@NAME
+@RECURSIVE
 @CONFIG
 @setting_options("ingest", "equalize", "segment", "pick", "cluster")
 @OVERWRITE
@@ -27,7 +35,8 @@ def run(context: click.Context, /, **options: Any) -> None:
     """Do it all: tomograms in, particles out.
 
     TOMOGRAM is a file (MRC, EM, HDF5, also .gz and .bz2), an OME-Zarr group, a folder, a pattern or a
-    .txt list of these. Equalization is skipped unless --target-spectrum is given. What is complete
+    .txt list of these. Tomograms of one name in folders side by side (TS_*/tomogram.mrc) are called as their
+    folders. Equalization is skipped unless --target-spectrum is given. What is complete
     already is not computed again.
     """
     _pipeline(context, "pick", **options)
@@ -36,6 +45,8 @@ def run(context: click.Context, /, **options: Any) -> None:
 @click.command()
 @TOMOGRAMS
 @OUTPUT
+@NAME
+@RECURSIVE
 @CONFIG
 @setting_options("ingest", "cluster")
 @OVERWRITE
@@ -48,6 +59,8 @@ def ingest(context: click.Context, /, **options: Any) -> None:
 @click.command()
 @TOMOGRAMS
 @OUTPUT
+@NAME
+@RECURSIVE
 @CONFIG
 @setting_options("ingest", "equalize", "cluster")
 @OVERWRITE
@@ -60,6 +73,8 @@ def equalize(context: click.Context, /, **options: Any) -> None:
 @click.command()
 @TOMOGRAMS
 @OUTPUT
+@NAME
+@RECURSIVE
 @CONFIG
 @setting_options("ingest", "equalize", "segment", "cluster")
 @OVERWRITE

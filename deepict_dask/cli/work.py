@@ -26,13 +26,23 @@ def pipeline(
     output: Path,
     config: Path | None,
     overwrite: bool,
+    name: str | None = None,
+    recursive: bool = False,
     **options: Any,
 ) -> None:
     """Run the stages up to one of them and print what came of it; exits with 1 or 2 if a tomogram failed."""
     from deepict_dask.stages.run import Outcome, plan_run, run
 
     settings = absolute_paths(load_settings(config, options))
-    plan = plan_run(tomograms, Location.of(output), settings, until=until, overwrite=overwrite)  # type: ignore[arg-type]
+    plan = plan_run(
+        tomograms,
+        Location.of(output),
+        settings,
+        until=until,  # type: ignore[arg-type]
+        overwrite=overwrite,
+        name=name,
+        recursive=recursive,
+    )
     reporter = TerminalReporter(quiet)
     codes: list[int] = []
 
@@ -93,7 +103,7 @@ def spectrum(
         raise OutputExistsError(f"{output} exists; use --overwrite to replace it")
     reporter = TerminalReporter(quiet)
     with workers(settings.cluster, reporter):
-        found = spectrum_of_file(tomogram, convention, settings.ingest)  # type: ignore[arg-type]
+        found = spectrum_of_file(tomogram, convention, settings.ingest, reporter)  # type: ignore[arg-type]
     write_spectrum(found, target)
     reporter.say(
         f"{output}: amplitude spectrum of {tomogram}, {len(found.amplitude)} shells, convention {convention}"

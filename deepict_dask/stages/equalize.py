@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dask
+import numpy as np
 
 from deepict_dask.config import EqualizeSettings, IngestSettings
 from deepict_dask.engine.equalize import equalize_deepict, equalize_physical
@@ -22,6 +23,8 @@ from deepict_dask.provenance import FileInput, Made, Provenance
 from deepict_dask.spectrum import Convention, Spectrum
 from deepict_dask.stages.contents import file_of, read_contents
 from deepict_dask.stages.finished import is_finished, open_own
+from deepict_dask.stages.ingest import open_as_set
+from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.work import Work
 from deepict_dask.stages.write_tomogram import write_tomogram
 
@@ -49,8 +52,14 @@ class Target:
         """Give the spectrum; the first time for a tomogram this computes."""
         if self._spectrum is None:
             assert self.source is not None
-            self._spectrum = extract_spectrum(self.source, self.source.voxel_size, self.convention).compute()
+            found = extract_spectrum(self.source, self.source.voxel_size, self.convention).compute()
+            self._spectrum = _finite(found, f"the target {self.source.path}")
         return self._spectrum
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is doubtful in the header of the tomogram."""
+        return () if self.source is None else self.source.volume.warnings
 
     def known_file(self, known: FileInput | None) -> FileInput:
         """Give the file without reading it: with its checksum where it is known and the file was not touched."""
@@ -93,19 +102,36 @@ def open_target(settings: EqualizeSettings) -> Target | None:
     return Target(convention, file_of(source), source)
 
 
-def spectrum_of_file(path: str, convention: Convention, settings: IngestSettings | None = None) -> Spectrum:
+def spectrum_of_file(
+    path: str,
+    convention: Convention,
+    settings: IngestSettings | None = None,
+    reporter: Reporter | None = None,
+) -> Spectrum:
     """Extract the amplitude spectrum of a tomogram in a file.
 
     Raises
     ------
     InputError
-        If it cannot be read, or its voxel size is not known where ``physical`` needs it.
+        If it cannot be read, its voxel size is not known where ``physical`` needs it, or it holds NaN.
     """
     settings = settings or IngestSettings()
-    source = open_source(path, voxel_size=settings.voxel_size, dataset=settings.dataset)
-    if source.voxel_size is None and convention == "physical":
-        raise InputError(f"{path} does not say its voxel size; give it with --voxel-size (in A)")
-    return extract_spectrum(source, source.voxel_size, convention).compute()
+    source = open_as_set(path, settings)
+    if convention == "physical":
+        source.require_voxel_size()
+    for sentence in source.warnings if convention == "physical" else source.volume.warnings:
+        (reporter or Reporter()).warn(sentence)
+    return _finite(extract_spectrum(source, source.voxel_size, convention).compute(), source.path)
+
+
+def _finite(spectrum: Spectrum, what: str) -> Spectrum:
+    """Refuse the spectrum of a tomogram with voxels that are no numbers: one of them spoils all amplitudes."""
+    if not np.isfinite(spectrum.amplitude).all():
+        raise InputError(
+            f"{what} holds NaN or infinite voxels, or values too large to be squared, so it has no amplitude spectrum; "
+            "replace them in its file"
+        )
+    return spectrum
 
 
 def equalize(

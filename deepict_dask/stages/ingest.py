@@ -86,7 +86,14 @@ def open_tomogram(path: str, settings: IngestSettings, name: str | None = None) 
     InputError
         If it cannot be read, or nothing says its voxel size.
     """
-    source = open_source(
+    source = open_as_set(path, settings, name)
+    source.require_voxel_size()
+    return source
+
+
+def open_as_set(path: str, settings: IngestSettings, name: str | None = None) -> Source:
+    """Open a tomogram as the settings say, whether or not its voxel size is known."""
+    return open_source(
         path,
         voxel_size=settings.voxel_size,
         dataset=settings.dataset,
@@ -94,8 +101,6 @@ def open_tomogram(path: str, settings: IngestSettings, name: str | None = None) 
         axes=settings.axes,
         name=name,
     )
-    source.require_voxel_size()
-    return source
 
 
 def made_by_ingest(source: Source, settings: IngestSettings, known: Provenance | None = None) -> Provenance:

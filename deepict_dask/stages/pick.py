@@ -365,6 +365,8 @@ def _region(job: PickJob, record: TableRecord | None, work: Work) -> tuple[FileI
     if job.rules.region is None:
         return None, None
     source, mask = job.open_region()
+    for sentence in source.volume.warnings:
+        work.reporter.warn(sentence)
     file = file_of(source, None if record is None else record.made_by.file("region"))
     if file.checksum is None:
         file, n_inside = read_contents(source, work, job.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,11 +12,11 @@ from deepict_dask.config import EqualizeSettings, SegmentSettings, Settings, che
 from deepict_dask.engine.prewarm import prewarmed
 from deepict_dask.errors import ClusterError, DamagedOutputError, InputError, OutputExistsError
 from deepict_dask.io.claim import claimed
-from deepict_dask.io.inputs import find_tomograms, tomogram_name
+from deepict_dask.io.inputs import find_inputs
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image
 from deepict_dask.io.source import Source
-from deepict_dask.names import check_name
+from deepict_dask.kernels.resample import rescaled_shape
 from deepict_dask.networks.checkpoint import Model, load_model
 from deepict_dask.networks.predictor import get_predictor
 from deepict_dask.stages.equalize import Target, open_target
@@ -28,6 +29,8 @@ from deepict_dask.stages.segment import model_spec, trained_voxel_size
 from deepict_dask.stages.work import Work
 from deepict_dask.tomogram import angstrom, same_voxel_size
 
+# Ten times finer than it was recorded along each axis.
+_MOST_GROWTH = 1000
 STAGES: tuple[Stage, ...] = ("ingest", "equalize", "segment", "pick")
 
 
@@ -103,6 +106,8 @@ def plan_run(
     *,
     until: Stage = "pick",
     overwrite: bool = False,
+    name: str | None = None,
+    recursive: bool = False,
 ) -> RunPlan:
     """Check everything that can be checked before workers are started; nothing is changed.
 
@@ -118,6 +123,8 @@ def plan_run(
         Last stage.
     overwrite : bool
         Whether complete outputs with other settings may be replaced.
+    name, recursive
+        As `find_inputs` has them: what the tomograms are called, and whether folders are searched to their depth.
 
     Raises
     ------
@@ -128,37 +135,39 @@ def plan_run(
     if output.exists() and not output.is_folder():
         raise InputError(f"the output {output} is a file; name a folder")
     check_settings(output, overwrite=overwrite)
-    paths = find_tomograms(tomograms)
-    names = [check_name(tomogram_name(path), f"the tomogram {path}") for path in paths]
+    inputs = find_inputs(tomograms, name=name, recursive=recursive)
+    names = [i.name for i in inputs]
     opened = _Opened()
     plans, failed, warnings = [], [], []
-    for name in settings.tomograms:
-        if name not in names:
+    for other in settings.tomograms:
+        if other not in names:
             warnings.append(
-                f"the settings hold a tomogram {name!r}, which is none of those given ({', '.join(names[:5])})"
+                f"the settings hold a tomogram {other!r}, which is none of those given ({', '.join(names[:5])})"
             )
-    for path, name in zip(paths, names, strict=True):
-        own = settings.for_tomogram(name)
+    for given in inputs:
+        own = settings.for_tomogram(given.name)
         networks = opened.networks(own, until)  # errors of the network or target are the run's
         target = opened.target(own.equalize) if until == "equalize" else None
         if until == "equalize" and target is None:
             raise InputError(
                 "nothing to equalize to; give a spectrum (.tsv) or a tomogram with --target-spectrum"
             )
+        for chosen in (target, *(n.target for n in networks)):
+            warnings += () if chosen is None else chosen.warnings
         try:
-            source = open_tomogram(path, own.ingest)
-            fitted = [_fitted(n, source, name, warnings) for n in networks]
+            source = open_tomogram(given.path, own.ingest, given.name)
+            fitted = [_fitted(n, source, given.name, warnings) for n in networks]
             prepared = [(None, target, own.equalize)] if target is not None else []
-            plan = plan_tomogram(source, name, output / name, own.ingest, fitted, prepare=prepared).until(
-                until
-            )
+            plan = plan_tomogram(
+                source, given.name, output / given.name, own.ingest, fitted, prepare=prepared
+            ).until(until)
             for node in plan.nodes:
                 if isinstance(node.step, PickStep):
                     for job in node.step.jobs:
                         job.check()
         except Exception as error:
             # Nothing was spent on it, and the others can be done.
-            failed.append(Outcome(name, output / name, error=error))
+            failed.append(Outcome(given.name, output / given.name, error=error))
             continue
         plans.append(plan)
     if not plans:
@@ -304,12 +313,34 @@ def _fitted(network: Network, source: Source, name: str, warnings: list[str]) ->
     if size is None or same_voxel_size(source.voxel_size, size):
         return replace(network, voxel_size=None)
     if network.segment.rescale:
+        _check_rescaled(network, source, size)
         return network
     warnings.append(
         f"{name} has voxels of {angstrom(source.voxel_size)}, but {network.model.card.name} was trained at "
         f"{size:g} A; particles will look too large or too small to it (--rescale resamples the tomogram)"
     )
     return replace(network, voxel_size=None)
+
+
+def _check_rescaled(network: Network, source: Source, size: float) -> None:
+    """Refuse what can only come of a wrong voxel size: a tomogram smaller than the network's field, or a huge one."""
+    z, y, x = (size / edge for edge in source.require_voxel_size())
+    shape = rescaled_shape(source.shape, (z, y, x))
+    field_of_view = 2 * network.model.architecture.receptive_radius() + 1
+    rescaled = (
+        f"{source.path} with voxels of {angstrom(source.require_voxel_size())} would be rescaled to {size:g} A and have "
+        f"{' x '.join(map(str, shape))} voxels (z, y, x)"
+    )
+    if max(shape) < field_of_view:
+        raise InputError(
+            f"{rescaled}, fewer than the {field_of_view} that {network.model.card.name} looks at; give the true voxel size "
+            "with --voxel-size"
+        )
+    if math.prod(shape) > _MOST_GROWTH * math.prod(source.shape):
+        raise InputError(
+            f"{rescaled}, {math.prod(shape) / math.prod(source.shape):.0f} times as many as it has; give the true voxel "
+            "size with --voxel-size"
+        )
 
 
 @contextmanager
