@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from deepict_dask.errors import FormatError, InputError, MissingFileError
-from deepict_dask.geometry import Shape
+from deepict_dask.geometry import Shape, storage_grid
 from deepict_dask.io.formats.packed import PackedVoxels, unpack
 from deepict_dask.io.formats.recognize import open_file
 from deepict_dask.io.formats.volume import Choice, FileAxes, Region, Volume
@@ -207,7 +207,7 @@ class Source:
 
     @contextmanager
     def unpacked(self, folder: str | Path | Location) -> Iterator[Source]:
-        """Give a source whose voxels lie plainly in a file, which is removed at the end.
+        """Give a source that can be read block by block from any process; what is made for that is removed at the end.
 
         Parameters
         ----------
@@ -240,7 +240,8 @@ class Source:
             if isinstance(voxels, PackedVoxels):
                 run_as_task(unpack, voxels.path, voxels.n_bytes, str(target))
                 volume = voxels.open(target)
-                if volume.chunk is not None:
+                core = storage_grid(volume.shape).core
+                if volume.chunk is not None and decoding(volume.shape, volume.chunk, core) > MOST_DECODING:
                     decoded = target.with_name("decoded")
                     run_as_task(stage, volume, str(decoded))
                     volume = replace(volume, voxels=staged(volume, decoded), chunk=None)

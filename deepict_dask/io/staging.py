@@ -73,6 +73,15 @@ def run_as_task(function: Callable[..., None], *arguments: Any) -> None:
     delayed(function, pure=False)(*arguments).compute()
 
 
+def staging_memory(volume: Volume) -> int:
+    """Bound the memory in bytes that `stage` needs beyond what a process has anyway.
+
+    One chunk as it is stored, decoded, handed over, and in the pages of the file that are not written yet.
+    """
+    chunk = volume.chunk or volume.shape
+    return 4 * int(np.prod(chunk, dtype=object)) * volume.dtype.itemsize
+
+
 def stage(volume: Volume, target: str) -> None:
     """Decode a volume, chunk by chunk, into a plain file; the work of a worker.
 
@@ -90,7 +99,7 @@ def stage(volume: Volume, target: str) -> None:
 
     Notes
     -----
-    Holds one chunk in memory.
+    Holds one chunk in memory, see `staging_memory`.
     """
     chunk = volume.chunk or volume.shape
     partial = Path(f"{target}.{os.getpid()}-{threading.get_ident()}")

@@ -6,6 +6,7 @@ not read again; where they differ the workers read them once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,13 +14,15 @@ from dataclasses import dataclass, replace
 import dask.array as da
 import numpy as np
 
-from deepict_dask.engine.execute import execute, per_block
+from deepict_dask.engine.execute import execute, per_block, smallest_worker_memory
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape, storage_grid
 from deepict_dask.io.location import Location
 from deepict_dask.io.source import Source
+from deepict_dask.io.staging import staging_memory
 from deepict_dask.kernels.checksum import block_digest, volume_checksum
 from deepict_dask.provenance import FileInput
+from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.work import Work
 
 
@@ -61,7 +64,7 @@ class BlockContents:
 
 
 @contextmanager
-def plain(source: Source, scratch: Location, core: Shape) -> Iterator[Source]:
+def plain(source: Source, scratch: Location, core: Shape, reporter: Reporter) -> Iterator[Source]:
     """Give a source that workers can read by region: itself, or a plain copy of what is packed or in huge chunks.
 
     Parameters
@@ -72,12 +75,34 @@ def plain(source: Source, scratch: Location, core: Shape) -> Iterator[Source]:
         Folder that every worker sees; the copy lies there and is removed at the end.
     core : (int, int, int)
         What one task reads, (z, y, x) voxels.
+    reporter : Reporter
+        Is told what takes a while.
+
+    Raises
+    ------
+    InputError
+        If a worker has not the memory for a chunk.
     """
     if source.is_packed or source.needs_staging(core):
+        check_chunk(source, smallest_worker_memory())
+        done = "unpacked" if source.is_packed else "decoded, since its chunks are larger than a block,"
+        n_bytes = math.prod(source.shape) * source.dtype.itemsize
+        reporter.say(f"{source.path} is {done} into {scratch} ({n_bytes / 1e9:.2g} GB) while it is read")
         with source.unpacked(scratch.make_folder()) as copy:
             yield copy
     else:
         yield source
+
+
+def check_chunk(source: Source, limit: int | None) -> None:
+    """Refuse a tomogram of which one chunk is too large for a worker; no limit is none."""
+    needed = staging_memory(source.volume) if source.chunk_bytes else 0
+    if limit is not None and needed > limit:
+        raise InputError(
+            f"{source.path} is stored in chunks of {source.chunk_bytes / 1e9:.2g} GB, and decoding one takes up to "
+            f"{needed / 1e9:.2g} GB, but a worker has {limit / 1e9:.2g} GB; use fewer workers with more memory each, or "
+            "store it in smaller chunks"
+        )
 
 
 def read_contents(source: Source, work: Work, scratch: Location) -> tuple[FileInput, int]:
@@ -106,7 +131,7 @@ def read_contents(source: Source, work: Work, scratch: Location) -> tuple[FileIn
     """
     file = file_of(source)
     grid = storage_grid(source.shape)
-    with plain(source, scratch, grid.core) as readable:
+    with plain(source, scratch, grid.core, work.reporter) as readable:
         voxels = da.from_array(readable, chunks=grid.chunks, asarray=False)
         with work.reporter.progress("read", source.name, grid.n_blocks) as advance:
             parts: list[BlockContents] = execute(per_block(_contents, voxels), advance=advance)

@@ -18,6 +18,8 @@ from deepict_dask.config import IngestSettings, load_settings
 from deepict_dask.errors import InputError
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import open_image
+from deepict_dask.io.source import open_source
+from deepict_dask.stages.contents import check_chunk
 from deepict_dask.stages.equalize import spectrum_of_file
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.run import plan_run, run
@@ -97,6 +99,15 @@ def test_packed_files_and_huge_chunks_leave_no_copy(
     _, notes = ingest(path, tmp_path / "out", voxel_size=10)
     np.testing.assert_array_equal(stored(tmp_path / "out"), VALUES)
     assert leftovers(tmp_path / "out") == [] and notes.warnings == []
+
+
+def test_a_chunk_that_no_worker_has_the_memory_for_is_refused(tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "cell.zarr", data=VALUES, chunks=VALUES.shape)
+    source = open_source(tmp_path / "cell.zarr")
+    check_chunk(source, None)
+    check_chunk(source, 4 * VALUES.nbytes)
+    with pytest.raises(InputError, match="but a worker has 8.4e-05 GB; use fewer workers"):
+        check_chunk(source, VALUES.nbytes)
 
 
 @pytest.mark.parametrize("size", [1.0, 0.0, 1.348, (13.48, 13.48, 1.0)])
