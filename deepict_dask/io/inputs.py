@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,6 +99,11 @@ def find_inputs(arguments: Sequence[str], *, name: str | None = None, recursive:
         if len(above) == 1 and first_duplicate([i.name for i in by_folder]) is None:
             inputs = by_folder
     for i in inputs:
+        if not i.name.isascii() and sys.getfilesystemencoding().lower() != "utf-8":
+            raise InputError(
+                f"the tomogram {i.path!r} has a name that this locale ({sys.getfilesystemencoding()}) cannot write; set "
+                "PYTHONUTF8=1, or give it another with --name"
+            )
         check_name(i.name, f"the tomogram {i.path}")
     if twice := first_duplicate([i.name for i in inputs]):
         first, second = [i.path for i in inputs if first_duplicate([i.name, twice])][:2]
@@ -174,12 +181,12 @@ def _expand_glob(pattern: str, recursive: bool) -> Iterator[Path]:
 
 
 def _expand_list(path: Path, recursive: bool) -> Iterator[Path]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a list of paths in plain text (UTF-8)") from error
-    for number, line in enumerate(lines, start=1):
-        entry = line.strip()
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    if b"\0" in content:
+        raise InputError(f"{path} is not a list of paths in plain text (UTF-8)")
+    for number, line in enumerate(content.splitlines(), start=1):
+        # As the file system has it, whatever the locale.
+        entry = os.fsdecode(line).strip()
         # A # in a name is not a comment where the file is there.
         if entry and not (not entry.startswith("#") and os.path.lexists(path.parent / entry)):
             entry = entry.partition("#")[0].strip()

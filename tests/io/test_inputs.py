@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,6 +127,26 @@ def test_a_list_may_have_a_byte_order_mark_crlf_blanks_and_hashes_in_names(folde
     (folder / "list.txt").write_bytes("a.mrc".encode("utf-16"))
     with pytest.raises(InputError, match="not a list of paths in plain text"):
         find_tomograms([str(folder / "list.txt")])
+
+
+def test_a_name_that_the_locale_cannot_write_is_found_and_said(folder: Path) -> None:
+    (folder / "Zelle_\u00e4.mrc").touch()
+    (folder / "list.txt").write_text("Zelle_\u00e4.mrc\n", encoding="utf-8")
+    code = (
+        "import os, sys\n"
+        "from deepict_dask.io.inputs import find_inputs\n"
+        "(found,) = find_inputs([sys.argv[1]], name=sys.argv[2] or None)\n"
+        "sys.stdout.buffer.write(os.fsencode(found.path))\n"
+    )
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+    def found(name: str) -> tuple[str, str]:
+        arguments = [sys.executable, "-c", code, str(folder / "list.txt"), name]
+        done = subprocess.run(arguments, env={**os.environ, **locale}, capture_output=True)
+        return done.stdout.decode(), done.stderr.decode()
+
+    assert found("cell")[0] == str(folder / "Zelle_\u00e4.mrc")
+    assert "cannot write; set PYTHONUTF8=1" in found("")[1]
 
 
 def test_an_address_is_not_taken_for_a_path(tmp_path: Path) -> None:

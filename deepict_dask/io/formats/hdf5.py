@@ -156,6 +156,15 @@ def _opened(file: Any, place: str) -> Iterator[h5py.File]:
     except PermissionError:
         raise
     except OSError as error:
+        if (
+            "unable to lock" in str(error)
+            or "consistency flags" in str(error)
+            or "open for write" in str(error)
+        ):
+            raise InputError(
+                f"{place} is open for writing in another program, or was never closed by it ({_first_line(error)}); let "
+                "that program finish, or run `h5clear -s` on a copy"
+            ) from error
         raise FormatError(f"{place} cannot be read as HDF5 ({_first_line(error)}); copy it again") from error
     with opened:
         try:

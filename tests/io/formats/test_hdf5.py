@@ -144,6 +144,23 @@ def test_a_chunk_that_is_damaged_is_a_sentence_with_the_file(tmp_path: Path) -> 
         opened.read(ALL)
 
 
+def test_a_file_that_another_program_writes_is_said(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\n"
+        "from deepict_dask.io.formats.hdf5 import open_hdf5\n"
+        "try: open_hdf5(sys.argv[1])\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    with h5py.File(tmp_path / "a.h5", "w", locking=True) as file:
+        file["data"] = VALUES
+        file.flush()
+        done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.h5"], capture_output=True, text=True)
+    assert done.stdout.startswith("InputError") and "is open for writing in another program" in done.stdout
+
+
 def test_a_filter_that_is_not_installed_is_named(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         dcpl = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
