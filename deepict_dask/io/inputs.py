@@ -104,7 +104,8 @@ def find_inputs(arguments: Sequence[str], *, name: str | None = None, recursive:
                 f"the tomogram {i.path!r} has a name that this locale ({sys.getfilesystemencoding()}) cannot write; set "
                 "PYTHONUTF8=1, or give it another with --name"
             )
-        check_name(i.name, f"the tomogram {i.path}")
+        shown = i.path if i.path.isprintable() else ascii(i.path)
+        check_name(i.name, f"the tomogram {shown} (rename it, or use --name)")
     if twice := first_duplicate([i.name for i in inputs]):
         first, second = [i.path for i in inputs if first_duplicate([i.name, twice])][:2]
         raise InputError(
@@ -112,11 +113,6 @@ def find_inputs(arguments: Sequence[str], *, name: str | None = None, recursive:
             "them into different outputs"
         )
     return inputs
-
-
-def find_tomograms(arguments: Sequence[str]) -> list[str]:
-    """Give the paths of what `find_inputs` finds."""
-    return [i.path for i in find_inputs(arguments)]
 
 
 def _named(template: str, found: Input) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,20 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from deepict_dask.errors import FormatError, InputError, MissingFileError
+from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape, storage_grid
 from deepict_dask.io.formats.packed import PackedVoxels, unpack
-from deepict_dask.io.formats.recognize import open_file
+from deepict_dask.io.formats.recognize import is_folder_or_file, open_file
 from deepict_dask.io.formats.volume import Choice, FileAxes, Region, Volume
-from deepict_dask.io.formats.zarr_listing import Listing, list_array, stored_checksum
+from deepict_dask.io.formats.zarr_listing import Listing, list_array
 from deepict_dask.io.formats.zarr_volume import ZarrVoxels, open_zarr
 from deepict_dask.io.identity import SourceIdentity
+from deepict_dask.io.indexing import split_key
 from deepict_dask.io.inputs import tomogram_name
 from deepict_dask.io.location import Location
 from deepict_dask.io.staging import MOST_DECODING, decoding, run_as_task, stage, staged, staging_folder
 from deepict_dask.tomogram import VoxelSize, per_axis
-
-_PIECE = 4 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,28 +247,9 @@ class Source:
             kept = dict.fromkeys([*self.warnings, *volume.warnings])
             yield replace(self, volume=volume, warnings=tuple(kept))
 
-    def checksum(self) -> str:
-        """Hash the file as it is stored, a piece at a time.
-
-        Returns
-        -------
-        str
-            ``"sha256:<hex>"``. For Zarr: of the metadata and of the names and sizes of the
-            chunks, see ``zarr_listing.stored_checksum``.
-        """
-        if self.array is not None:
-            return stored_checksum(Path(self.array[0]), self.array[1])
-        digest = hashlib.sha256()
-        if not os.path.isfile(self.path):
-            raise MissingFileError(f"{self.path} is no longer there, so it has no checksum")
-        with open(self.path, "rb") as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
-        return f"sha256:{digest.hexdigest()}"
-
     def __getitem__(self, key: Any) -> Any:
         """Read as numpy indexing: integers, slices, an ellipsis, new axes, lists and masks along axes."""
-        region, after = _numpy_key(key, self.shape)
+        region, after = split_key(key, self.shape)
         read = self.read(region)[after]
         return np.ascontiguousarray(read) if isinstance(read, np.ndarray) and read.ndim else read
 
@@ -329,7 +306,7 @@ def open_source(
     given = None if voxel_size is None else per_axis(voxel_size)
     choice = Choice(dataset, channel, axes)
     local = Location.of(path).local_path()
-    is_folder = _check_kind(local)
+    is_folder = is_folder_or_file(local)
     try:
         if is_folder:
             volume, listing = open_zarr(local, choice)
@@ -356,80 +333,5 @@ def open_source(
     )
 
 
-def _check_kind(path: Path) -> bool:
-    """Tell whether it is a folder; refuses what is neither folder nor file."""
-    try:
-        mode = os.stat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if os.path.islink(path):
-            raise MissingFileError(
-                f"{path} is a link to {os.readlink(path)}, which does not exist"
-            ) from error
-        raise MissingFileError(f"{path} does not exist") from error
-    except PermissionError as error:
-        raise InputError(f"{path} may not be looked at by this user; ask its owner to allow it") from error
-    except OSError as error:  # a link to itself, a name that is too long, a dead disk
-        raise InputError(f"{path} cannot be opened ({error.strerror}); give another path") from error
-    if stat.S_ISDIR(mode):
-        return True
-    if not stat.S_ISREG(mode):
-        kinds = {
-            stat.S_IFIFO: "a pipe",
-            stat.S_IFSOCK: "a socket",
-            stat.S_IFCHR: "a device",
-            stat.S_IFBLK: "a device",
-        }
-        kind = kinds.get(stat.S_IFMT(mode), "no file")
-        raise FormatError(f"{path} is {kind}, which cannot be read piece by piece; write it to a file first")
-    return False
-
-
 def _identity(listing: Listing) -> SourceIdentity:
     return SourceIdentity.of_array(listing.folder, listing.n_bytes, listing.digest)
-
-
-def _numpy_key(key: Any, shape: Shape) -> tuple[Region, tuple[Any, ...]]:
-    """Split a numpy key into a region to read and what to do with it in memory."""
-    keys = list(key) if isinstance(key, tuple) else [key]
-    n_axes = sum(item is not None and item is not Ellipsis for item in keys)
-    if n_axes > 3:
-        raise IndexError(f"{n_axes} indices for the 3 axes of a tomogram")
-    ellipses = [i for i, item in enumerate(keys) if item is Ellipsis]
-    if len(ellipses) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
-    at = ellipses[0] if ellipses else len(keys)
-    keys[at : at + 1] = [slice(None)] * (3 - n_axes)
-    region: list[slice] = []
-    after: list[Any] = []
-    for item in keys:
-        if item is None:
-            after.append(None)
-            continue
-        part, inner = _axis_key(item, shape[len(region)])
-        region.append(part)
-        after.append(inner)
-    z, y, x = region
-    return (z, y, x), tuple(after)
-
-
-def _axis_key(item: Any, n: int) -> tuple[slice, Any]:
-    """Give the range of an axis to read, and the index into it."""
-    if isinstance(item, slice):
-        indices = range(n)[item]
-        low, high = (min(indices), max(indices) + 1) if indices else (0, 0)
-        return slice(low, high), slice(None, None, indices.step)
-    chosen = np.asarray(item)
-    if chosen.ndim == 0 and chosen.dtype.kind in "iu":
-        i = range(n)[int(chosen)]
-        return slice(i, i + 1), 0
-    if chosen.dtype.kind == "b" and chosen.shape == (n,):
-        chosen = np.flatnonzero(chosen)
-    if chosen.size == 0:
-        return slice(0, 0), chosen.astype(np.intp)
-    if chosen.dtype.kind not in "iu":
-        raise IndexError(
-            f"an axis of a tomogram is indexed by integers, slices, or a mask of its {n} voxels, not {item!r:.80}"
-        )
-    places = np.asarray([range(n)[int(i)] for i in chosen.ravel()]).reshape(chosen.shape)
-    low = int(places.min())
-    return slice(low, int(places.max()) + 1), places - low

@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from deepict_dask.errors import InputError, MissingFileError
-from deepict_dask.io.inputs import find_inputs, find_tomograms, tomogram_name
+from deepict_dask.io.inputs import find_inputs, tomogram_name
 from deepict_dask.io.ome_zarr import create_image
 
 
@@ -21,6 +21,10 @@ def folder(tmp_path: Path) -> Path:
     zarr.create_group(tmp_path / "e.ome.zarr").create_array("0", shape=(2, 2, 2), dtype="f4")
     (tmp_path / "not.zarr").mkdir()
     return tmp_path
+
+
+def find_tomograms(arguments: list[str]) -> list[str]:
+    return [i.path for i in find_inputs(arguments)]
 
 
 def named(folder: Path, *names: str) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
-from deepict_dask.errors import FormatError, InputError
+from deepict_dask.errors import FormatError, InputError, MissingFileError
 from deepict_dask.io.formats import em, hdf5, mrc
 from deepict_dask.io.formats.packed import HeadOfStream, PackedVoxels, is_packed, packed_head
 from deepict_dask.io.formats.plain import NibbleVoxels, PlainVoxels
@@ -33,6 +34,42 @@ _OTHERS = {
     b"\0\0\0\3\0": "a Digital Micrograph file",
     b"SIMPLE  =": "a FITS file",
 }
+
+
+def is_folder_or_file(path: Path) -> bool:
+    """Tell whether it is a folder (else it is a file).
+
+    Raises
+    ------
+    MissingFileError
+        If there is nothing.
+    InputError
+        If it is neither: a pipe, a device, a link to itself.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if os.path.islink(path):
+            raise MissingFileError(
+                f"{path} is a link to {os.readlink(path)}, which does not exist"
+            ) from error
+        raise MissingFileError(f"{path} does not exist") from error
+    except PermissionError as error:
+        raise InputError(f"{path} may not be looked at by this user; ask its owner to allow it") from error
+    except OSError as error:  # a link to itself, a name that is too long, a dead disk
+        raise InputError(f"{path} cannot be opened ({error.strerror}); give another path") from error
+    if stat.S_ISDIR(mode):
+        return True
+    if not stat.S_ISREG(mode):
+        kinds = {
+            stat.S_IFIFO: "a pipe",
+            stat.S_IFSOCK: "a socket",
+            stat.S_IFCHR: "a device",
+            stat.S_IFBLK: "a device",
+        }
+        kind = kinds.get(stat.S_IFMT(mode), "no file")
+        raise FormatError(f"{path} is {kind}, which cannot be read piece by piece; write it to a file first")
+    return False
 
 
 def open_file(path: Path, choice: Choice) -> Volume:

@@ -89,26 +89,6 @@ def missing_chunks(listing: Listing, array: Any, place: str) -> int:
     return total - here
 
 
-def stored_checksum(path: Path, level: str) -> str:
-    """Hash the metadata, and the names and sizes (not the contents) of the files of an array.
-
-    Cheap for terabytes and the same on every machine; a voxel changed in place shows only
-    if the compressed size of its chunk changes.
-    """
-    digest = hashlib.sha256()
-    if not path.is_dir():
-        raise MissingFileError(f"{path} is no longer there, so it has no checksum")
-    for name in METADATA:
-        if (path / name).is_file():
-            digest.update(name.encode() + b"\0" + (path / name).read_bytes() + b"\0")
-    folder = path / level
-    for name, facts in sorted(_files(str(folder), ""), key=lambda file: file[0]):
-        digest.update(f"{name}\0{facts.st_size}\0".encode("utf-8", "surrogateescape"))
-        if name.rpartition("/")[2] in METADATA:
-            digest.update((folder / name).read_bytes())
-    return f"sha256:{digest.hexdigest()}"
-
-
 def _files(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     # Half-written files of a killed process are not part of the store.
     with os.scandir(folder) as entries:
