@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from deepict_dask.cli.info import Facts
+from deepict_dask.cli.info.tomograms import history
 from deepict_dask.errors import DeepictError, FormatError, InputError
+from deepict_dask.provenance import Provenance
 
 _STAGES = ("ingest", "equalize", "segment", "pick", "cluster")
 
@@ -60,7 +62,10 @@ def describe_json(path: Path) -> Facts:
         what = "model card"
     else:
         what = "JSON"
-    return {"what": what, **{str(key): _short(value) for key, value in content.items()}}
+    facts = {"what": what, **{str(key): _short(value) for key, value in content.items() if key != "made_by"}}
+    if (made_by := content.get("made_by")) is not None:
+        facts |= history(Provenance.from_json(made_by)) or {"made by": _short(made_by)}
+    return facts
 
 
 def describe_list(path: Path) -> Facts:
@@ -85,6 +90,8 @@ def _short(value: Any) -> str:
     """Write a value on one line."""
     if isinstance(value, Mapping):
         shown = ", ".join(f"{k} {_short(v)}" for k, v in value.items() if v is not None)
+    elif isinstance(value, bool):
+        shown = "yes" if value else "no"
     elif isinstance(value, list):
         shown = (
             f"{len(value)} entries"

@@ -61,10 +61,8 @@ def _picks(side: Path) -> str:
     """Say what the file beside tables of particles says."""
     try:
         content = json.loads(side.read_text(encoding="utf-8"))
-        n, made_by = content["n_particles"], content["made_by"]
-        return f"{n} {made_by.get('class') or made_by.get('settings', {}).get('class') or ''} picks".replace(
-            "  ", " "
-        )
+        name = content.get("class") or content["made_by"].get("class") or ""
+        return " ".join(f"{content['n_particles']} {name} picks".split())
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"{side.name} (damaged)"
 

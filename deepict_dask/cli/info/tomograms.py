@@ -7,6 +7,7 @@ from typing import Any
 
 from deepict_dask.cli.info import Facts, by, edges, is_plain_terminal
 from deepict_dask.errors import DeepictError
+from deepict_dask.provenance import Provenance
 
 # Voxels that are looked at; a larger tomogram is looked at in places.
 _SAMPLE = 1 << 25
@@ -92,19 +93,25 @@ def _own_image(image: Any) -> Facts:
         facts["model"] = f"{attributes['model']['name']} ({attributes['model']['checksum'][:19]}...)"
     if "scale" in attributes:
         facts["unit"] = f"{attributes['scale']:.6g}"
-    for name, value in _flat(attributes.get("made_by", {})):
-        facts.setdefault(f"made by {name}", value)
+    return facts | history(image.provenance)
+
+
+def history(made_by: Provenance | None) -> Facts:
+    """Say what made an output and what that was made from, the last stage first: settings and files."""
+    if made_by is None:
+        return {}
+    settings = ", ".join(f"{k} {_word(v)}" for k, v in made_by.settings.items() if v is not None)
+    recorded = ", ".join(f"{k} {_word(v)}" for k, v in made_by.recorded.items() if v is not None)
+    facts: Facts = {f"made by {made_by.stage}": settings + (f" (with {recorded})" if recorded else "")}
+    for role, made in made_by.inputs.items():
+        if isinstance(made, Provenance):
+            facts |= {k: v for k, v in history(made).items() if k not in facts}
+        else:
+            facts[f"its {role}"] = made.name + (f" ({made.checksum[:19]}...)" if made.checksum else "")
     return facts
 
 
-def _flat(made_by: dict[str, Any]) -> list[tuple[str, str]]:
-    """List the settings of an output and of what it was made from, the last stage first."""
-    stage = made_by.get("stage", "?")
-    plain = {k: v for k, v in made_by.items() if k != "stage" and not isinstance(v, dict)}
-    rows = [(stage, ", ".join(f"{k} {v}" for k, v in plain.items() if "sha256" not in str(v)))]
-    for inner in ("probability", "tomogram"):
-        if isinstance(made_by.get(inner), dict):
-            rows += _flat(made_by[inner])
-    if isinstance(made_by.get("source"), dict):
-        rows.append(("from", f"{made_by['source']['name']}, {made_by['source']['bytes']} bytes"))
-    return rows
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return "x".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
