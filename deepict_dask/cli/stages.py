@@ -17,7 +17,8 @@ CONFIG = click.option(
 NAME = click.option(
     "--name",
     metavar="TEXT",
-    help="What the tomograms are called: {name} stands for the file's name, {parent} for that of its folder.",
+    help="What the tomograms are called: {name} stands for the file's name, {file} for that with its suffixes, "
+    "{parent} for that of its folder.",
 )
 RECURSIVE = click.option("--recursive", is_flag=True, help="Search folders to their depth.")
 

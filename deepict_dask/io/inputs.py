@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from deepict_dask.names import check_name, first_duplicate
 _ZARR = (".ome.zarr", ".zarr")
 # The suffixes that a folder is searched for; .st, .ali and .mrcs are mostly tilt series and particles.
 _SEARCHED = (".mrc", ".rec", ".map", ".em", ".hdf5", ".hdf", ".h5")
-_SUFFIXES = (*_ZARR, *_SEARCHED, ".mrcs", ".st", ".ali", ".ccp4")
+_SUFFIXES = (*_ZARR, *_SEARCHED, ".mrcs", ".st", ".ali", ".ccp4", ".vol")
 _PACKED = (".gz", ".bz2")
 
 
@@ -64,8 +65,8 @@ def find_inputs(arguments: Sequence[str], *, name: str | None = None, recursive:
         name), a glob (tomograms and folders that match, sorted), or a ``.txt`` list with one of these
         per line (``#`` begins a comment; relative to the folder of the list).
     name : str, optional
-        What they are called: ``{name}`` in it stands for the file name without suffixes, ``{parent}`` for the name
-        of the folder that the file is in. By default the file name; where all of several inputs are called the same
+        What they are called: ``{name}`` in it stands for the file name without suffixes, ``{file}`` for the whole
+        file name, ``{parent}`` for the name of the folder that the file is in. By default the file name; where all of several inputs are called the same
         (``TS_*/tomogram.mrc``) in folders side by side, their folders.
     recursive : bool
         Whether folders are searched to their depth; outputs of this program are passed over.
@@ -108,16 +109,23 @@ def find_inputs(arguments: Sequence[str], *, name: str | None = None, recursive:
         check_name(i.name, f"the tomogram {shown} (rename it, or use --name)")
     if twice := first_duplicate([i.name for i in inputs]):
         first, second = [i.path for i in inputs if first_duplicate([i.name, twice])][:2]
+        other = "{file}" if _parent(first) == _parent(second) else "{parent}_{name}"
         raise InputError(
-            f"{first} and {second} would both be called {twice}; name them otherwise (--name '{{parent}}_{{name}}'), or run "
-            "them into different outputs"
+            f"{first} and {second} would both be called {twice}; name them otherwise (--name '{other}'), or run them "
+            "into different outputs"
         )
     return inputs
 
 
 def _named(template: str, found: Input) -> str:
     """Fill in a template of names."""
-    return template.replace("{name}", found.name).replace("{parent}", _parent(found.path))
+    parts = {
+        "{name}": found.name,
+        "{file}": os.path.basename(found.path.rstrip("/")),
+        "{parent}": _parent(found.path),
+    }
+    # In one pass: a folder may be called {name}.
+    return re.sub("|".join(map(re.escape, parts)), lambda match: parts[match.group()], template)
 
 
 def _parent(path: str) -> str:

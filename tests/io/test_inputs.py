@@ -176,6 +176,10 @@ def test_tomograms_of_one_name_are_called_as_their_folders_side_by_side(tmp_path
     assert [i.name for i in find_inputs(halves, name="{parent}_{name}")] == ["rec_TS_01", "even_TS_01"]
     with pytest.raises(InputError, match="would both be called same"):
         find_inputs(halves, name="same")
+    twins = series(tmp_path, "t/A.mrc", "t/A.rec")
+    with pytest.raises(InputError, match=r"--name '\{file\}'"):
+        find_inputs(twins)
+    assert [i.name for i in find_inputs(twins, name="{file}")] == ["A.mrc", "A.rec"]
     with pytest.raises(InputError, match="would both be called"):
         find_inputs(series(tmp_path, "x/A.mrc", "y/a.mrc", "z/B.mrc"))  # one name on some disks
 
