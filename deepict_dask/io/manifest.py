@@ -17,6 +17,8 @@ from deepict_dask.geometry import BlockGrid, Shape
 from deepict_dask.io.location import Location
 
 GROUP = "manifest"
+METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata")
+"""Files of a Zarr hierarchy that are no voxels."""
 WAY_OUT = "run the same command with --overwrite to make it again"
 
 
@@ -149,4 +151,4 @@ def check_whole(image: Location, manifest: Manifest, *, deep: bool = False) -> N
 
 
 def _is_metadata(key: str) -> bool:
-    return key.rpartition("/")[2] in ("zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata")
+    return key.rpartition("/")[2] in METADATA

@@ -6,6 +6,7 @@ need hard links, that some file systems do not have.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -17,13 +18,12 @@ import numpy as np
 
 from deepict_dask.errors import DamagedOutputError, FormatError, MissingFileError
 from deepict_dask.io.location import Location
-from deepict_dask.io.manifest import WAY_OUT, Shard
-
-METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata")
-"""Files of a Zarr hierarchy that are no voxels."""
+from deepict_dask.io.manifest import METADATA, WAY_OUT, Shard
 
 _Place = str | os.PathLike[str]
 
+# Of a group or array of Zarr v3.
+GROUP_FILE = "zarr.json"
 # What zarr raises for metadata that it does not understand.
 _DAMAGE = (
     FileNotFoundError,
@@ -130,6 +130,28 @@ def metadata_of(path: _Place) -> bytes:
         if file.is_file():
             return file.read_bytes()
     return b""
+
+
+def read_group_file(path: _Place) -> tuple[str, dict[str, Any] | None]:
+    """Read the attributes of a group from its file, without Zarr.
+
+    Returns
+    -------
+    name : str
+        Of the file that has them, or would.
+    attributes : dict or None
+        None where the file is missing or cannot be read.
+    """
+    folder = Path(os.fspath(path))
+    for name in (GROUP_FILE, ".zattrs"):
+        if (folder / name).is_file():
+            try:
+                content = json.loads((folder / name).read_bytes())
+                attributes = content.get("attributes", {}) if name == GROUP_FILE else content
+            except (ValueError, AttributeError):
+                return name, None
+            return name, attributes if isinstance(attributes, dict) else None
+    return GROUP_FILE, None
 
 
 def to_json(value: Any) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from deepict_dask.errors import DamagedOutputError, OutputExistsError
 from deepict_dask.io.location import Location
-from deepict_dask.io.manifest import GROUP, WAY_OUT
+from deepict_dask.io.manifest import GROUP, METADATA, WAY_OUT
 from deepict_dask.io.ome_zarr import KEY, Image, open_image
-from deepict_dask.io.zarr_store import METADATA
+from deepict_dask.io.zarr_store import read_group_file
 from deepict_dask.provenance import Provenance
 
 FOREIGN = "is in the way and was not written by this program; move it, or choose another output folder"
@@ -105,16 +104,8 @@ def open_own(output: Location) -> Image | None:
     names = {child.name for child in output.children()}
     if not names:
         return None
-    files = [name for name in ("zarr.json", ".zattrs") if name in names]
-    attributes = None
-    for name in files:
-        try:
-            content = json.loads((output / name).read_bytes())
-            attributes = content.get("attributes", {}) if name == "zarr.json" else content
-            break
-        except (ValueError, AttributeError):
-            attributes = None
-    if isinstance(attributes, dict):
+    file, attributes = read_group_file(output)
+    if attributes is not None:
         if not isinstance(attributes.get(KEY), dict):
             raise OutputExistsError(f"{output} {FOREIGN}")
         # A group whose arrays a killed process did not come to make.
@@ -128,7 +119,7 @@ def open_own(output: Location) -> Image | None:
             raise DamagedOutputError(f"{output} is damaged ({_reason(error)}); {WAY_OUT}") from error
     if names <= {*METADATA, GROUP} | {name for name in names if _LEVEL.fullmatch(name)}:
         raise DamagedOutputError(
-            f"{output} is damaged: its metadata ({files[0] if files else 'zarr.json'}) is missing or cannot be read; {WAY_OUT}"
+            f"{output} is damaged: its metadata ({file}) is missing or cannot be read; {WAY_OUT}"
         )
     raise OutputExistsError(f"{output} {FOREIGN}")
 

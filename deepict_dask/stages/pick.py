@@ -16,6 +16,7 @@ from deepict_dask.engine.labelling import label
 from deepict_dask.engine.picking import check_picking, component_parts, reduce_parts
 from deepict_dask.errors import DamagedOutputError, InputError, OutputExistsError
 from deepict_dask.geometry import BlockGrid
+from deepict_dask.io.formats.zarr_listing import is_zarr
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image
 from deepict_dask.io.source import Source
@@ -456,7 +457,7 @@ def find_maps(given: Location) -> Iterator[Location]:
     InputError
         Where there is none.
     """
-    if (given / "zarr.json").exists() or (given / ".zgroup").exists():
+    if is_zarr(given):
         yield given
         return
     found = [

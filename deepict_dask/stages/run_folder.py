@@ -13,6 +13,7 @@ from typing import Any
 
 from deepict_dask.config import Settings, commented_yaml, load_settings
 from deepict_dask.errors import OutputExistsError
+from deepict_dask.io.formats.zarr_listing import is_zarr
 from deepict_dask.io.location import Location
 
 FILE = "settings.yaml"
@@ -34,7 +35,7 @@ def run_folder_of(place: Location) -> Location:
             and not is_own_settings(folder.parent / FILE)
         ):
             return folder
-    return place.parent if (place / "zarr.json").exists() or (place / ".zgroup").exists() else place
+    return place.parent if is_zarr(place) else place
 
 
 def read_settings(file: Location) -> Settings | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from deepict_dask.errors import FormatError, MissingFileError
 from deepict_dask.io.location import is_leftover
-from deepict_dask.io.zarr_store import METADATA
+from deepict_dask.io.manifest import METADATA
 
 
 @dataclass(frozen=True)
