@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepict_dask.errors import InputError
+from deepict_dask.errors import DeepictError, InputError, WorkError
 from deepict_dask.geometry import Shape, storage_grid
 from deepict_dask.io.formats.packed import PackedVoxels, unpack
 from deepict_dask.io.formats.recognize import is_folder_or_file, open_file
@@ -315,9 +315,15 @@ def open_source(
         else:
             opened = SourceIdentity.of_file(local)
             volume = open_file(local, choice)
+    except DeepictError:
+        raise
     except PermissionError as error:
         raise InputError(
             f"{error.filename or local} may not be read by this user; ask its owner to allow it"
+        ) from error
+    except OSError as error:
+        raise WorkError(
+            f"{error.filename or local} cannot be read ({error.strerror or error}); look at the disk that it lies on"
         ) from error
     # What --voxel-size answers need not be said when it is given.
     doubt = (volume.doubt,) if given is None and volume.doubt else ()

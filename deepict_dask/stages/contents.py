@@ -89,6 +89,9 @@ def plain(source: Source, scratch: Location, core: Shape, reporter: Reporter) ->
         n_bytes = math.prod(source.shape) * source.dtype.itemsize
         reporter.say(f"{source.path} is {done} into {scratch} ({n_bytes / 1e9:.2g} GB) while it is read")
         with source.unpacked(scratch.make_folder()) as copy:
+            for sentence in copy.warnings:
+                if sentence not in source.warnings:  # what only the unpacked file shows
+                    reporter.warn(sentence)
             yield copy
     else:
         yield source

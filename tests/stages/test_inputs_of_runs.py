@@ -101,6 +101,22 @@ def test_packed_files_and_huge_chunks_leave_no_copy(
     assert leftovers(tmp_path / "out") == [] and notes.warnings == []
 
 
+def test_what_a_killed_process_unpacked_is_removed_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / "cell.mrc.gz").write_bytes(gzip.compress(write_mrc(tmp_path / "plain", VALUES).read_bytes()))
+    left = tmp_path / "out" / "cell" / ".unpacked-0123456789ab"
+    left.mkdir(parents=True)
+    (left / "cell").write_bytes(bytes(1000))
+    ingest(tmp_path / "cell.mrc.gz", tmp_path / "out")
+    assert leftovers(tmp_path / "out") == []
+
+
+def test_what_only_the_unpacked_file_shows_is_said(tmp_path: Path) -> None:
+    content = write_mrc(tmp_path / "plain", VALUES).read_bytes()
+    (tmp_path / "cell.mrc.gz").write_bytes(gzip.compress(content + b"xyz"))
+    _, notes = ingest(tmp_path / "cell.mrc.gz", tmp_path / "out")
+    assert any("cell.mrc.gz has 3 bytes behind its last section" in w for w in notes.warnings)
+
+
 def test_a_chunk_that_no_worker_has_the_memory_for_is_refused(tmp_path: Path) -> None:
     zarr.create_array(tmp_path / "cell.zarr", data=VALUES, chunks=VALUES.shape)
     source = open_source(tmp_path / "cell.zarr")

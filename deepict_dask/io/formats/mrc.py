@@ -31,6 +31,7 @@ from deepict_dask.tomogram import VoxelSize
 __all__ = ["looks_like_mrc", "open_mrc", "read_mrc"]
 
 _FOUR_BITS = 101
+_STACK_SUFFIXES = (".st", ".ali", ".mrcs", ".preali")
 _VOLUME_STACKS = range(401, 631)
 
 
@@ -194,6 +195,12 @@ def _refuse_stacks(
     header: MrcHeader, sections: int, axes: FileAxes | None, path: str, warnings: list[str]
 ) -> None:
     per_volume = header.grid[2]
+    bare = path.lower().removesuffix(".gz").removesuffix(".bz2")
+    if axes is None and (suffix := next((s for s in _STACK_SUFFIXES if bare.endswith(s)), None)):
+        warnings.append(
+            f"{path} is named as a stack of images is ({suffix}), such as a tilt series; give what was reconstructed from "
+            "it, or --axes xyz if it is a tomogram"
+        )
     if sections == 1:
         warnings.append(f"{path} holds one section: it is an image and not a tomogram")
     if axes is not None or sections == 1:

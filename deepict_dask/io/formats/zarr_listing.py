@@ -15,6 +15,9 @@ from deepict_dask.errors import FormatError, MissingFileError
 from deepict_dask.io.location import is_leftover
 from deepict_dask.io.manifest import METADATA
 
+# Folders within folders: one per axis of an array, and some to spare.
+_DEEPEST = 12
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -89,14 +92,15 @@ def missing_chunks(listing: Listing, array: Any, place: str) -> int:
     return total - here
 
 
-def _files(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+def _files(folder: str, prefix: str, depth: int = _DEEPEST) -> Iterator[tuple[str, os.stat_result]]:
     # Half-written files of a killed process are not part of the store.
     with os.scandir(folder) as entries:
         for entry in entries:
             if is_leftover(entry.name):
                 continue
             if entry.is_dir():
-                yield from _files(entry.path, f"{prefix}{entry.name}/")
+                if depth:  # a link may lead back to where it is
+                    yield from _files(entry.path, f"{prefix}{entry.name}/", depth - 1)
             elif entry.is_file():
                 yield prefix + entry.name, entry.stat()
 

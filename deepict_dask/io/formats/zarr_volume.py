@@ -96,7 +96,7 @@ def open_zarr(path: str | Path, choice: Choice = NO_CHOICE) -> tuple[Volume, Lis
     if _is_array(path):
         array = open_array(path)
         bare = f"{path} is a bare Zarr array without a voxel size; give it with --voxel-size"
-        names = tuple("tczyx")[-array.ndim :]
+        names = _dimension_names(array) or tuple("tczyx")[-array.ndim :]
         return _volume(path, "", array, names, choice, {"ome_version": None, "levels": 1}, doubt=bare)
     attributes = dict(open_group(path, "r").attrs)
     image = read_multiscale(attributes, str(path))
@@ -115,12 +115,21 @@ def open_zarr(path: str | Path, choice: Choice = NO_CHOICE) -> tuple[Volume, Lis
     if array.ndim != len(names):
         raise FormatError(f"{path} names {len(names)} axes, but its array {level} has {array.ndim}")
     voxel_size, doubt = _voxel_size(image, str(path), is_own=own is not None)
+    remarks = []
+    if own is None and voxel_size is not None and image.scale == (1.0, 1.0, 1.0):
+        remarks.append(
+            f"{path} gives a scale of exactly 1 {image.units[0]}, which programs write when they do not know it; its "
+            "voxel size may have to be given with --voxel-size"
+        )
     details = {"ome_version": image.version, "levels": len(image.paths)}
     stored = None
     if own is not None:
         # Its missing shards are errors of reading, and its attributes facts.
         stored, details = own.array, {**details, **own.attributes}
-    return _volume(path, level, array, names, choice, details, voxel_size, doubt, image.origin, stored)
+    volume, listing = _volume(
+        path, level, array, names, choice, details, voxel_size, doubt, image.origin, stored
+    )
+    return replace(volume, warnings=(*volume.warnings, *remarks)), listing
 
 
 def _volume(
@@ -171,6 +180,15 @@ def _volume(
         warnings=tuple(warnings),
     )
     return volume, listing
+
+
+def _dimension_names(array: Any) -> tuple[str, ...] | None:
+    """Give the names of the axes of a bare array, as Zarr v3 or xarray keep them; None where they tell nothing."""
+    names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
+    if not isinstance(names, (list, tuple)) or len(names) != array.ndim:
+        return None
+    lower = tuple(str(name).lower() for name in names)
+    return lower if all(lower.count(axis) == 1 for axis in "zyx") else None
 
 
 def _axes(shape: tuple[int, ...], names: tuple[str, ...], choice: Choice, place: str) -> StoredAxes:

@@ -244,6 +244,13 @@ def test_stacks_are_refused_by_what_they_are(tmp_path: Path) -> None:
     assert open_mrc(stack(tmp_path / "d.mrc", 0, 8)).shape == (8, 6, 7)  # ChimeraX, cryoSPARC
 
 
+@pytest.mark.parametrize("name", ["a.st", "a.ali", "a.mrcs", "a.ST"])
+def test_names_of_tilt_series_are_said(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "a.mrc", volume()).rename(tmp_path / name)
+    assert "such as a tilt series" in open_mrc(path).warnings[0]
+    assert open_mrc(path, "xyz").warnings == ()
+
+
 def test_tomograms_straight_from_tilt_get_a_hint_and_are_read_when_asked(tmp_path: Path) -> None:
     truth = volume(shape=(4, 9, 8))
     path = write(tmp_path / "a.mrc", np.ascontiguousarray(truth.transpose(1, 0, 2)), (10.0, 12.0, 14.0))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
-from deepict_dask.errors import DamagedOutputError, FormatError, InputError
+from deepict_dask.errors import DamagedOutputError, FormatError, InputError, WorkError
 from deepict_dask.io.source import open_source
 from tests.io.images import write_image
 
@@ -71,6 +71,34 @@ def test_axes_may_have_any_order(tmp_path: Path, names: str) -> None:
     region = (slice(1, 3), slice(0, 6), slice(2, 9))
     np.testing.assert_array_equal(source.read(region), VALUES[region])
     assert len(source.warnings) == (order != list("zyx"))
+
+
+@pytest.mark.parametrize("v3", [False, True])
+def test_a_bare_array_may_name_its_axes(tmp_path: Path, v3: bool) -> None:
+    more: dict[str, Any] = (
+        {"dimension_names": ("X", "Y", "Z")} if v3 else {"attributes": {"_ARRAY_DIMENSIONS": list("xyz")}}
+    )
+    zarr.create_array(tmp_path / "a.zarr", data=VALUES.T.copy(), zarr_format=3 if v3 else 2, **more)
+    np.testing.assert_array_equal(open_source(tmp_path / "a.zarr")[...], VALUES)
+    odd: dict[str, Any] = (
+        {"dimension_names": ("a", "b", "c")} if v3 else {"attributes": {"_ARRAY_DIMENSIONS": "ab"}}
+    )
+    zarr.create_array(tmp_path / "b.zarr", data=VALUES, zarr_format=3 if v3 else 2, **odd)
+    np.testing.assert_array_equal(open_source(tmp_path / "b.zarr")[...], VALUES)
+
+
+def test_a_scale_of_exactly_one_nanometer_is_said(tmp_path: Path) -> None:
+    source = open_source(image(tmp_path / "a.zarr", own=[scale(1.0, 1.0, 1.0)], unit="nanometer"))
+    assert source.voxel_size == (10.0, 10.0, 10.0) and "exactly 1 nanometer" in source.warnings[0]
+
+
+def test_links_that_lead_back_end(tmp_path: Path) -> None:
+    path = image(tmp_path / "a.zarr")
+    (path / "0" / "loop").symlink_to(path / "0")
+    assert open_source(path).shape == VALUES.shape
+    (path / "0" / "self").symlink_to(path / "0" / "self")
+    with pytest.raises((InputError, WorkError), match="self"):
+        open_source(path)
 
 
 def test_of_several_channels_one_is_asked_for_and_series_are_refused(tmp_path: Path) -> None:
