@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepict_dask.cli.failure import exit_if_failed
-from deepict_dask.cli.settings_file import chosen_settings
-from deepict_dask.cli.terminal import TerminalReporter, print_table
+from deepict_dask.cli.failure import exit_with, report_error
+from deepict_dask.cli.settings_file import follow_settings
+from deepict_dask.cli.terminal import print_table
 from deepict_dask.config.sweep import CrossValidateSettings
+
+if TYPE_CHECKING:
+    from deepict_dask.learning.crossvalidate import CrossValidation
+    from deepict_dask.stages.work import Work
+
+_SCORES = ("precision", "recall", "f1", "auprc", "best_f1", "validation_dice")
+_TITLES = ("precision", "recall", "F1", "AUPRC", "best F1", "validation Dice")
 
 
 def crossvalidate_network(
@@ -20,59 +27,45 @@ def crossvalidate_network(
 
     Parameters
     ----------
-    quiet : bool
-        Say only what went wrong.
-    settings : Path or None
-        YAML; may be left out with `defaults` only.
-    defaults : bool
-        Print the settings with their meaning instead: those of the file, else the defaults.
-    overwrite : bool
-        Replace what was made with other settings.
+    quiet, settings, defaults, overwrite
+        As `follow_settings` has them.
     **options
         ``output``, ``at_once`` and the settings of the cluster, over the file's; None is "not given".
     """
-    chosen = chosen_settings(
-        CrossValidateSettings, CrossValidateSettings.example(), settings, options, defaults=defaults
+    result = follow_settings(
+        CrossValidateSettings,
+        CrossValidateSettings.example(),
+        settings,
+        options,
+        quiet=quiet,
+        defaults=defaults,
+        overwrite=overwrite,
+        act=_crossvalidate,
+        show=_show,
     )
-    if chosen is None:
-        return
-    from deepict_dask.cli.work import workers
-    from deepict_dask.io.claim import claimed
-    from deepict_dask.io.location import Location
-    from deepict_dask.learning.crossvalidate import crossvalidate
-    from deepict_dask.stages.work import Work
+    if result is not None:
+        codes = [report_error(fold.error, fold.name) for fold in result.folds if fold.error is not None]
+        exit_with(codes, len(result.folds))
 
-    reporter = TerminalReporter(quiet)
-    folder = Location.of(chosen.output)
-    with workers(chosen.cluster, reporter), claimed(folder, "deepict-dask crossvalidate") as claim:
-        result = crossvalidate(chosen, Work(reporter, overwrite, claim=claim))
-    if not quiet:
-        rows = [
-            (
-                row["fold"],
-                row.get("class", "-") or "-",
-                row.get("held_out", ""),
-                *(
-                    number(row.get(n))
-                    for n in ("precision", "recall", "f1", "auprc", "best_f1", "validation_dice")
-                ),
-            )
-            for row in (*result.rows, *result.summary)
-        ]
-        header = (
-            "fold",
-            "class",
-            "held out",
-            "precision",
-            "recall",
-            "F1",
-            "AUPRC",
-            "best F1",
-            "validation Dice",
+
+def _crossvalidate(settings: CrossValidateSettings, work: Work) -> CrossValidation:
+    from deepict_dask.learning.crossvalidate import crossvalidate
+
+    return crossvalidate(settings, work)
+
+
+def _show(settings: CrossValidateSettings, result: CrossValidation) -> None:
+    rows = [
+        (
+            row["fold"],
+            row.get("class") or "-",
+            row.get("held_out", ""),
+            *(number(row.get(s)) for s in _SCORES),
         )
-        print_table("Tomograms held out", header, rows)
-        click.echo("\n".join(f"wrote {path}" for path in result.files))
-    exit_if_failed({fold.name: fold.error for fold in result.folds})
+        for row in (*result.rows, *result.summary)
+    ]
+    print_table("Tomograms held out", ("fold", "class", "held out", *_TITLES), rows)
+    click.echo("\n".join(f"wrote {path}" for path in result.files))
 
 
 def number(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import click
 
@@ -37,8 +37,7 @@ def report_error(error: BaseException, tomogram: str | None = None) -> int:
     return error.exit_code if isinstance(error, DeepictError) else 1
 
 
-def exit_if_failed(errors: Mapping[str, BaseException | None]) -> None:
-    """Report what failed, by name, and exit with the code of all: 2 where nothing but mistakes happened, else 1."""
-    codes = [report_error(error, name) for name, error in errors.items() if error is not None]
+def exit_with(codes: Sequence[int], n: int) -> None:
+    """Exit if something of `n` failed: with 2, a mistake of the user's, only where nothing else happened, else 1."""
     if codes:
-        sys.exit(2 if len(codes) == len(errors) and set(codes) == {2} else 1)
+        sys.exit(2 if len(codes) == n and set(codes) == {2} else 1)

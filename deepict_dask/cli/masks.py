@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from deepict_dask.cli.by_class import read_by_class
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.cli.work import workers
 from deepict_dask.config import load_settings
@@ -47,8 +48,8 @@ def make_masks(
     **options
         Settings of the sections ingest and cluster.
     """
-    from pydantic import ValidationError
-
+    from deepict_dask.config.by_class import OTHERS
+    from deepict_dask.config.load import validated
     from deepict_dask.config.masks import MaskSettings
     from deepict_dask.io.claim import claimed
     from deepict_dask.io.location import Location
@@ -58,19 +59,19 @@ def make_masks(
     from deepict_dask.stages.work import Work
 
     settings = load_settings(None, options)
-    try:
-        wanted = MaskSettings(
-            radius=_by_class(radius, "radius", number=True),
-            radius_nm=_by_class(radius_nm, "radius-nm", number=True),
-            shape=_by_class(shape, "shape"),
-            layout=layout,  # type: ignore[arg-type]
-            zarr_version=settings.ingest.zarr_version,
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = "".join(f"{part}: " for part in first["loc"][:1])
-        raise SettingsError(f"masks: {place}{first['msg'].removeprefix('Value error, ')}") from error
-    tables = _by_class(positions, "positions")
+    shapes = validated(
+        MaskSettings,
+        {
+            "radius": read_by_class(radius, "--radius", _number("--radius")),
+            "radius_nm": read_by_class(radius_nm, "--radius-nm", _number("--radius-nm")),
+            "shape": read_by_class(shape, "--shape"),
+            "layout": layout,
+            "zarr_version": settings.ingest.zarr_version,
+        },
+    )
+    tables = read_by_class(positions, "--positions")
+    if isinstance(tables, dict) and OTHERS in tables:
+        raise InputError("--positions is given for classes and without one; give CLASS=TABLE for each")
     source = open_as_set(tomogram, settings.ingest)
     particles = read_positions(tables if isinstance(tables, dict) else {"particle": tables})
     reporter = TerminalReporter(quiet)
@@ -78,7 +79,7 @@ def make_masks(
         reporter.warn(sentence)
     folder = Location.of(output) / check_name(source.name, f"the tomogram {tomogram}")
     with workers(settings.cluster, reporter), claimed(folder, "deepict-dask masks") as claim:
-        image = masks(source, particles, folder, wanted, Work(reporter, overwrite, claim=claim))
+        image = masks(source, particles, folder, shapes, Work(reporter, overwrite, claim=claim))
     if not quiet:
         n_voxels = math.prod(image.shape[-3:])
         rows = [
@@ -88,25 +89,11 @@ def make_masks(
         print_table(image.path, ("class", "particles", "labelled voxels", "%"), rows)
 
 
-def _by_class(given: Sequence[str], option: str, number: bool = False) -> Any:
-    """Read ``VALUE`` or several ``CLASS=VALUE``."""
-
-    def value(text: str) -> Any:
+def _number(option: str) -> Callable[[str], float]:
+    def read(text: str) -> float:
         try:
-            return float(text) if number else text
+            return float(text)
         except ValueError:
-            raise SettingsError(f"--{option} {text!r} is not a number; give VALUE or CLASS=VALUE") from None
+            raise SettingsError(f"{option} {text!r} is not a number; give VALUE or CLASS=VALUE") from None
 
-    if not given:
-        return None
-    if len(given) == 1 and "=" not in given[0]:
-        return value(given[0])
-    named: dict[str, Any] = {}
-    for item in given:
-        name, equals, text = item.partition("=")
-        if not (name and equals and text):
-            raise InputError(f"--{option} {item!r} is one of several, so it must be CLASS=VALUE")
-        if name in named:
-            raise InputError(f"--{option} is given twice for class {name!r}; give it once")
-        named[name] = value(text)
-    return named
+    return read

@@ -1,71 +1,114 @@
-"""Commands whose first word is a settings file: train, crossvalidate, sweep."""
+"""Commands that one settings file tells all: train, crossvalidate, sweep."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from deepict_dask.cli.terminal import TerminalReporter
 from deepict_dask.config import commented_yaml, load_settings
-from deepict_dask.config.section import Section
+from deepict_dask.config.load import field_named
+from deepict_dask.config.sweep import CrossValidateSettings
+from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import SettingsError
 
-S = TypeVar("S", bound=Section)
+if TYPE_CHECKING:
+    from deepict_dask.stages.work import Work
+
+S = TypeVar("S", bound=TrainSettings | CrossValidateSettings)
+R = TypeVar("R")
 
 
-def chosen_settings(
-    model: type[S], example: S, path: Path | None, options: Mapping[str, Any], *, defaults: bool
-) -> S | None:
-    """Read the settings of a command, or print all that there are.
+def follow_settings(
+    model: type[S],
+    example: S,
+    path: Path | None,
+    options: Mapping[str, Any],
+    *,
+    quiet: bool,
+    defaults: bool,
+    overwrite: bool,
+    act: Callable[[S, Work], R],
+    show: Callable[[S, R], None],
+) -> R | None:
+    """Do what a settings file says and show what came of it, or print all settings.
 
     Parameters
     ----------
     model : type
         Kind of settings.
-    example : Section
+    example : TrainSettings or CrossValidateSettings
         What is printed where there is no file.
     path : Path or None
         YAML; may be left out with `defaults` only.
     options : mapping
         By name, over the file's; None is "not given".
+    quiet : bool
+        Say only what went wrong.
     defaults : bool
-        Print the settings with their meaning: those of the file, else the example.
+        Print the settings with their meaning instead: those of the file, else the example.
+    overwrite : bool
+        Replace what was made with other settings.
+    act : callable
+        Does the work, alone in the folder that the settings name, with workers if they have a section for them.
+    show : callable
+        Prints the result.
 
     Returns
     -------
-    Section or None
-        None where they were printed.
+    object or None
+        What `act` gave; None where settings were printed.
 
     Raises
     ------
     SettingsError
         If no file is given, or something in it is wrong.
     """
+    command = model.command.partition(" ")[0]
     if path is None and not defaults:
-        command = model.command.partition(" ")[0]
         raise SettingsError(
             f"no settings are given; `deepict-dask {model.command} > {command}.yaml` writes a file to fill in"
         )
     chosen = None if path is None else load_settings(path, options, model)
-    if not defaults:
-        return chosen
-    click.echo(commented_yaml(chosen or example), nl=False)
-    return None
+    if defaults or chosen is None:
+        click.echo(commented_yaml(chosen or example), nl=False)
+        return None
+    from deepict_dask.cli.work import workers
+    from deepict_dask.io.claim import claimed
+    from deepict_dask.io.location import Location
+    from deepict_dask.stages.work import Work
+
+    reporter = TerminalReporter(quiet)
+    with ExitStack() as stack:
+        claim = stack.enter_context(claimed(Location.of(chosen.output), f"deepict-dask {command}"))
+        if isinstance(chosen, CrossValidateSettings):
+            stack.enter_context(workers(chosen.cluster, reporter))
+        result = act(chosen, Work(reporter, overwrite, claim=claim))
+    if not quiet:
+        show(chosen, result)
+    return result
 
 
-def assigned(pairs: Sequence[str]) -> dict[str, Any]:
-    """Read ``KEY=VALUE``, the value in YAML."""
-    import yaml
+def assigned(pairs: Sequence[str], model: type[S]) -> dict[str, Any]:
+    """Read ``KEY=VALUE``: text for settings that are text, else the value in YAML.
+
+    Raises
+    ------
+    SettingsError
+        If one is not of this form.
+    """
+    from deepict_dask.config.yaml_file import read_yaml_value
 
     options: dict[str, Any] = {}
     for pair in pairs:
-        name, equals, text = pair.partition("=")
+        key, equals, text = pair.partition("=")
         if not equals:
             raise SettingsError(f"--set takes KEY=VALUE, such as --set depth=3, not {pair!r}")
-        try:
-            options[name.strip().replace("-", "_")] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise SettingsError(f"--set {pair}: the value is not readable as YAML") from None
+        name = key.strip().replace("-", "_")
+        is_text = (field := field_named(model, name)) is not None and field.annotation in (str, str | None)
+        options[name] = text if is_text and text != "null" else read_yaml_value(text, f"--set {pair}")
     return options

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deepict_dask.cli.crossvalidate import number
-from deepict_dask.cli.settings_file import chosen_settings
-from deepict_dask.cli.terminal import TerminalReporter, print_table
+from deepict_dask.cli.failure import exit_with, report_error
+from deepict_dask.cli.settings_file import follow_settings
+from deepict_dask.cli.terminal import print_table
 from deepict_dask.config.sweep import SweepSettings
 from deepict_dask.errors import WorkError
+
+if TYPE_CHECKING:
+    from deepict_dask.learning.sweep import Sweep
+    from deepict_dask.stages.work import Work
 
 
 def sweep_hyperparameters(
@@ -22,14 +26,8 @@ def sweep_hyperparameters(
 
     Parameters
     ----------
-    quiet : bool
-        Say only what went wrong.
-    settings : Path or None
-        YAML; may be left out with `defaults` only.
-    defaults : bool
-        Print the settings with their meaning instead: those of the file, else the defaults.
-    overwrite : bool
-        Replace what was made with other settings.
+    quiet, settings, defaults, overwrite
+        As `follow_settings` has them.
     **options
         ``output``, ``at_once`` and the settings of the cluster, over the file's; None is "not given".
 
@@ -38,38 +36,45 @@ def sweep_hyperparameters(
     WorkError
         If no trial has a score.
     """
-    chosen = chosen_settings(SweepSettings, SweepSettings.example(), settings, options, defaults=defaults)
-    if chosen is None:
+    result = follow_settings(
+        SweepSettings,
+        SweepSettings.example(),
+        settings,
+        options,
+        quiet=quiet,
+        defaults=defaults,
+        overwrite=overwrite,
+        act=_sweep,
+        show=_show,
+    )
+    if result is None:
         return
-    from deepict_dask.cli.work import workers
-    from deepict_dask.io.claim import claimed
-    from deepict_dask.io.location import Location
-    from deepict_dask.learning.sweep import sweep
-    from deepict_dask.stages.work import Work
-
-    reporter = TerminalReporter(quiet)
-    folder = Location.of(chosen.output)
-    with workers(chosen.cluster, reporter), claimed(folder, "deepict-dask sweep") as claim:
-        result = sweep(chosen, Work(reporter, overwrite, claim=claim))
-    names = list(chosen.search.space)
-    if not quiet:
-        rows = [
-            (
-                str(row["trial"]) + (" *" if row["best"] else ""),
-                *(str(row[n]) for n in names),
-                row["status"],
-                number(row["score"]),
-            )
-            for row in result.rows
-        ]
-        print_table(
-            f"Trials; * is the best {chosen.search.score}", ("trial", *names, "status", "score"), rows
-        )
-        click.echo("\n".join(f"wrote {path}" for path in result.files))
-    failed = [row for row in result.rows if row["status"] == "failed"]
-    for row in failed:
-        click.echo(f"error: trial {row['trial']}: {row['error']}", err=True)
+    codes = [
+        report_error(WorkError(row["error"]), f"trial {row['trial']}")
+        for row in result.rows
+        if row["status"] == "failed"
+    ]
     if result.best is None:
         raise WorkError("no trial has a score; see the errors of the trials")
-    if failed:
-        sys.exit(1)
+    exit_with(codes, len(result.rows))
+
+
+def _sweep(settings: SweepSettings, work: Work) -> Sweep:
+    from deepict_dask.learning.sweep import sweep
+
+    return sweep(settings, work)
+
+
+def _show(settings: SweepSettings, result: Sweep) -> None:
+    names = list(settings.search.space)
+    rows = [
+        (
+            str(row["trial"]) + (" *" if row["best"] else ""),
+            *(str(row[n]) for n in names),
+            row["status"],
+            number(row["score"]),
+        )
+        for row in result.rows
+    ]
+    print_table(f"Trials; * is the best {settings.search.score}", ("trial", *names, "status", "score"), rows)
+    click.echo("\n".join(f"wrote {path}" for path in result.files))

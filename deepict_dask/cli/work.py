@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from deepict_dask.cli.failure import report_error
+from deepict_dask.cli.failure import exit_with, report_error
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.cluster import connect, local_plan
-from deepict_dask.config import ClusterSettings, Settings, load_settings, merge_given
+from deepict_dask.config import ClusterSettings, Settings, load_settings, merge_given, with_paths
 from deepict_dask.errors import OutputExistsError
 from deepict_dask.io.location import Location
 
@@ -58,7 +58,7 @@ def pipeline(
             outcomes = run(plan, threads=threads, reporter=reporter, done=done)
     if not quiet:
         _summary(outcomes, output)
-    exit_code(codes, len(outcomes))
+    exit_with(codes, len(outcomes))
 
 
 def pick_stored(
@@ -87,7 +87,7 @@ def pick_stored(
             for p in o.picked
         ]
         print_table("Picked", ("tomogram", "class", "particles", "status", "table"), rows)
-    exit_code(codes, len(outcomes) + len(failed))
+    exit_with(codes, len(outcomes) + len(failed))
 
 
 def spectrum(
@@ -128,36 +128,13 @@ def check_outputs(folder: Path, quiet: bool, *, deep: bool) -> None:
 
 def absolute_paths(settings: Settings) -> Settings:
     """Make the paths in settings absolute, at the border: later steps may run in another working directory."""
-    target, model = settings.equalize.target_spectrum, settings.segment.model
-    region = settings.pick.region
-    return settings.model_copy(
-        update={
-            "equalize": settings.equalize.model_copy(update={"target_spectrum": _absolute(target)}),
-            "segment": settings.segment.model_copy(update={"model": _absolute_model(model)}),
-            "pick": settings.pick.model_copy(
-                update={
-                    "region": {name: _absolute(path) for name, path in region.items()}
-                    if isinstance(region, Mapping)
-                    else _absolute(region)
-                }
-            ),
-        }
-    )
 
+    def absolute(key: str, path: str) -> str:
+        # The name of a bundled network is no path.
+        is_name = key == "model" and path == "demo_network" and not Location.of(path).exists()
+        return path if is_name else Location.of(path).url
 
-def _absolute(path: str | None) -> str | None:
-    return None if path is None else Location.of(path).url
-
-
-def _absolute_model(model: str | None) -> str | None:
-    """Keep the name of a bundled network; it is no path."""
-    return model if model == "demo_network" and not Location.of(model).exists() else _absolute(model)
-
-
-def exit_code(codes: Sequence[int], n: int) -> None:
-    """Exit with 1 or 2 if something failed: 2, a mistake of the user's, only where nothing else happened."""
-    if codes:
-        sys.exit(2 if len(codes) == n and set(codes) == {2} else 1)
+    return with_paths(settings, absolute)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Three levels: those of the run (`Settings`), of single tomograms (`Settings.for_
 
 from deepict_dask.config.commented_yaml import commented_yaml
 from deepict_dask.config.load import NONE, load_settings, merge_given
+from deepict_dask.config.paths import with_paths
 from deepict_dask.config.pick import ClassPickSettings, PickSettings, check_class_names
 from deepict_dask.config.settings import (
     ClusterSettings,
@@ -28,4 +29,5 @@ __all__ = [
     "commented_yaml",
     "load_settings",
     "merge_given",
+    "with_paths",
 ]

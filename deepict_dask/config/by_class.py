@@ -47,7 +47,7 @@ def is_per_class(field: FieldInfo) -> bool:
     return any(isinstance(part, Discriminator) for part in field.metadata)
 
 
-def value_for(value: Any, name: str, default: Any) -> Any:
+def value_for(value: Any, name: str) -> Any:
     """Give the value of one class.
 
     Parameters
@@ -56,17 +56,20 @@ def value_for(value: Any, name: str, default: Any) -> Any:
         As `PerClass` has it.
     name : str
         Of the class; "*" gives what classes have that are not named.
-    default : value
-        Of classes that a mapping without "*" does not name.
+
+    Returns
+    -------
+    value
+        None where a mapping says nothing of the class, nor of all others.
 
     Examples
     --------
-    >>> value_for({"fas": 0.3, "*": 0.5}, "fas", 0.9), value_for({"fas": 0.3}, "ribosome", 0.9)
-    (0.3, 0.9)
+    >>> value_for({"fas": 0.3, "*": 0.5}, "fas"), value_for({"fas": 0.3, "*": 0.5}, "ribosome"), value_for(0.4, "fas")
+    (0.3, 0.5, 0.4)
     """
     if not isinstance(value, Mapping):
         return value
-    return value[name] if name in value else value.get(OTHERS, default)
+    return value[name] if name in value else value.get(OTHERS)
 
 
 def merge_by_class(under: Any, over: Any) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from deepict_dask.config.merging import merge_trees, option_over_tomograms
 from deepict_dask.config.section import Section, keys_of, section_of
@@ -153,12 +154,7 @@ def _without_empty(model: type[Section], tree: Tree) -> dict[str, Any]:
 
 def _placed(model: type[Section], options: Options) -> list[tuple[str | None, str, Any]]:
     """Find the section of each option that is given; None for those at the top."""
-    sections = {key: section for key, field in model.model_fields.items() if (section := section_of(field))}
-    homes: dict[str, list[str | None]] = {key: [None] for key in model.model_fields if key not in sections}
-    for key, section in sections.items():
-        # Settings of another command, such as those of the training that a sweep does, are no options.
-        for name in () if "command" in vars(section) else keys_of(section):
-            homes.setdefault(name, []).append(key)
+    homes = _homes(model)
     placed = []
     for name, value in options.items():
         if value is None:
@@ -167,6 +163,24 @@ def _placed(model: type[Section], options: Options) -> list[tuple[str | None, st
             raise SettingsError(_no_such_option(name, homes, model))
         placed.append((homes[name][0], name, None if value is NONE else value))
     return placed
+
+
+def _homes(model: type[Section]) -> dict[str, list[str | None]]:
+    """Give the sections in which each setting is; None for the top."""
+    sections = {key: section for key, field in model.model_fields.items() if (section := section_of(field))}
+    homes: dict[str, list[str | None]] = {key: [None] for key in model.model_fields if key not in sections}
+    for key, section in sections.items():
+        # Settings of another command, such as those of the training that a sweep does, are no options.
+        for name in () if "command" in vars(section) else keys_of(section):
+            homes.setdefault(name, []).append(key)
+    return homes
+
+
+def field_named(model: type[Section], name: str) -> FieldInfo | None:
+    """Give the setting of a name, wherever it is; None if there is none, or it is one of a dataclass."""
+    (home,) = _homes(model).get(name, (None,))[:1]
+    section = model if home is None else section_of(model.model_fields[home])
+    return section.model_fields.get(name) if section is not None and issubclass(section, Section) else None
 
 
 def _no_such_option(name: str, homes: Mapping[str, list[str | None]], model: type[Section]) -> str:

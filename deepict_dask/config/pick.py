@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import Field, PlainValidator, ValidationInfo, field_validator, model_validator
 
 from deepict_dask import tomogram
 from deepict_dask.config.by_class import OTHERS, PerClass, value_for
@@ -169,6 +169,15 @@ class PickSettings(Section):
     )
     write_labels: bool = Field(False, description="Also write the label image as OME-Zarr.")
 
+    @field_validator(*(field.name for field in fields(ClassPickSettings)))
+    @classmethod
+    def _other_classes_are_said(cls, value: Any, info: ValidationInfo) -> Any:
+        """Put the default of all other classes into a mapping that does not say it: it is part of what was used."""
+        if not isinstance(value, dict) or OTHERS in value:
+            return value
+        assert info.field_name is not None
+        return {OTHERS: cls.model_fields[info.field_name].default, **value}
+
     @model_validator(mode="after")
     def _sizes_leave_something(self) -> PickSettings:
         for name in (OTHERS, *named_classes(self)):
@@ -187,12 +196,7 @@ class PickSettings(Section):
     def of_class(self, name: str) -> ClassPickSettings:
         """Give how one class is picked; "*" gives it for classes that are not named."""
         return ClassPickSettings(
-            **{
-                field.name: value_for(
-                    getattr(self, field.name), name, type(self).model_fields[field.name].default
-                )
-                for field in fields(ClassPickSettings)
-            }
+            **{field.name: value_for(getattr(self, field.name), name) for field in fields(ClassPickSettings)}
         )
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
     FieldSerializationInfo,
     ValidationError,
+    ValidationInfo,
     field_serializer,
     field_validator,
     model_validator,
 )
 
 from deepict_dask.config.merging import merge_trees
-from deepict_dask.config.pick import PickSettings
+from deepict_dask.config.pick import ClassPickSettings, PickSettings
 from deepict_dask.config.section import PositiveLength, Section, VoxelSize
 from deepict_dask.names import first_duplicate, what_is_wrong
 
@@ -122,7 +124,12 @@ class ClusterSettings(Section):
 
 
 class PickOverrides(PickSettings):
-    """What is picked otherwise in one tomogram; checked with the settings that it lies over."""
+    """What is picked otherwise in one tomogram; checked and completed with the settings that it lies over."""
+
+    @field_validator(*(field.name for field in fields(ClassPickSettings)))
+    @classmethod
+    def _other_classes_are_said(cls, value: Any, info: ValidationInfo) -> Any:
+        return value
 
     @model_validator(mode="after")
     def _sizes_leave_something(self) -> Self:

@@ -125,6 +125,27 @@ def read_yaml_file(path: Path, command: str = "settings") -> YamlFile:
     return YamlFile(path, tree or {}, root)
 
 
+def read_yaml_value(text: str, what: str) -> Any:
+    """Read one value as a settings file would have it.
+
+    Parameters
+    ----------
+    text : str
+        On one line.
+    what : str
+        Where it stands, for the error.
+
+    Raises
+    ------
+    SettingsError
+        If it is not YAML.
+    """
+    try:
+        return _Loader(text).get_single_data()
+    except (yaml.YAMLError, RecursionError, ValueError):
+        raise SettingsError(f"{what}: the value is not readable as YAML") from None
+
+
 def _check_keys(root: yaml.Node, path: Path) -> None:
     for mapping in _mappings(root):
         lines: dict[str, int] = {}

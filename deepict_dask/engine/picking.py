@@ -28,6 +28,7 @@ from deepict_dask.kernels.labelling import (
 )
 from deepict_dask.kernels.merging import merge_components
 from deepict_dask.particles import Particles
+from deepict_dask.tomogram import per_axis
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -149,9 +150,6 @@ def reduce_parts(
     z, y, x = found.centroids[keep].T
     lower, upper = found.lower[keep].astype(np.int64), found.upper[keep].astype(np.int64)
     edge = np.asarray(border)
-    if voxel_size is not None:
-        a, b, c = np.broadcast_to(np.asarray(voxel_size, np.float64), (3,)).tolist()
-        voxel_size = (a, b, c)
     return Particles(
         label=keep + 1,
         z=z,
@@ -162,7 +160,7 @@ def reduce_parts(
         size=found.size[keep],
         touches_edge=((lower <= edge) | (upper >= np.asarray(shape) - edge)).any(axis=1),
         bounding_box=np.stack([lower, upper], axis=1),
-        voxel_size=voxel_size,
+        voxel_size=None if voxel_size is None else per_axis(voxel_size),
         tomogram=tomogram,
         class_name=class_name,
         attributes=dict(attributes or {}),

@@ -179,10 +179,9 @@ def _check_positions(
 
 
 def _shapes(name: str, particles: Particles, settings: MaskSettings, voxel_size: VoxelSize) -> Shapes:
-    def of_class(value: Any) -> Any:
-        return value_for(value, name, None)
-
-    radius, radius_nm, path = map(of_class, (settings.radius, settings.radius_nm, settings.shape))
+    radius, radius_nm, path = (
+        value_for(value, name) for value in (settings.radius, settings.radius_nm, settings.shape)
+    )
     if radius is not None:
         return Shapes(particles.positions, radius=(radius, radius, radius))
     if radius_nm is not None:

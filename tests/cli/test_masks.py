@@ -27,6 +27,12 @@ def test_classes_have_their_own_radius_and_a_line_each(mrc, tmp_path, capsys):
     assert "ribosome" in printed and "257" in printed and "masks.zarr" in printed
 
 
+def test_a_plain_radius_is_that_of_the_classes_that_have_none_of_their_own(mrc, tmp_path):
+    go(mrc, tmp_path, radius=["4", "fas=1"])
+    labelled = open_image(tmp_path / "out" / "cell" / "masks.zarr").attributes["labelled"]
+    assert labelled == {"ribosome": 257, "fas": 14}
+
+
 def test_a_table_alone_is_one_class_and_quiet_says_nothing(mrc, tmp_path, capsys):
     (tmp_path / "p.csv").write_text("z,y,x\n9,20,30\n")
     positions = [str(tmp_path / "p.csv")]
@@ -41,7 +47,7 @@ def test_a_table_alone_is_one_class_and_quiet_says_nothing(mrc, tmp_path, capsys
     [
         ({}, "needs a radius"),
         ({"radius": ["eight"]}, "'eight' is not a number"),
-        ({"radius": ["8", "fas=9"]}, "must be CLASS=VALUE"),
+        ({"radius": ["8", "9"]}, "twice for all classes"),
         ({"radius": ["fas=8", "fas=9"]}, "twice for class 'fas'"),
         ({"radius": ["8"], "radius_nm": ["9"]}, "radius and radius_nm"),
         ({"radius": ["-8"]}, "greater than 0"),

@@ -61,6 +61,14 @@ def test_defaults_are_printed_to_be_filled_in(file, capsys, tmp_path):
     assert yaml.safe_load(capsys.readouterr().out)["fit"]["epochs"] == 7
 
 
+def test_values_of_other_settings_are_read_as_in_a_file_and_text_as_it_is(file, capsys):
+    pairs = ["name=00255", "learning-rate=1e-3", "validation=0.25", "data=null", "description=on: off"]
+    train_network(False, settings=file, defaults=True, assign=pairs)
+    chosen = yaml.safe_load(capsys.readouterr().out)
+    assert (chosen["name"], chosen["description"], chosen["data"]) == ("00255", "on: off", None)
+    assert chosen["fit"]["learning_rate"] == 0.001 and chosen["split"]["validation"] == 0.25
+
+
 def test_mistakes_on_the_command_line_are_said(file):
     with pytest.raises(SettingsError, match="train --defaults > train.yaml"):
         train_network(False, settings=None)

@@ -32,6 +32,15 @@ def test_classes_differ_in_every_setting_and_the_star_is_all_others():
     assert (other.border, other.region) == ((0, 0, 0), None), "classes without a star have the default"
 
 
+def test_what_all_other_classes_have_is_written_down_too():
+    settings = PickSettings(threshold={"fas": 0.3}, border={"fas": 1})
+    assert settings.threshold == {"fas": 0.3, "*": 0.5} and settings.border == {
+        "fas": (1, 1, 1),
+        "*": (0, 0, 0),
+    }
+    assert PickSettings(threshold={"*": 0.3}).threshold == 0.3
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
