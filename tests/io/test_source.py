@@ -25,7 +25,7 @@ from deepict_dask.errors import FormatError, InputError, MissingFileError
 from deepict_dask.io.identity import SourceIdentity
 from deepict_dask.io.ome_zarr import create_image
 from deepict_dask.io.source import Source, open_source
-from tests.io.images import write_image
+from tests.images import stored_image
 
 VALUES = np.random.default_rng(3).normal(size=(5, 6, 7)).astype("f4")
 ALL = (slice(None),) * 3
@@ -54,7 +54,7 @@ def write_any(kind: str, folder: Path) -> Path:
     elif kind in ("ome.zarr", "v2.ome.zarr"):
         version = "0.4" if kind.startswith("v2") else "0.5"
         path = folder / "TS_1.ome.zarr"
-        write_image(path, VALUES, version=version)
+        stored_image(path, VALUES, core=(8, 8, 8), name="TS_1", voxel_size=(13.48,) * 3, version=version)
     else:
         path = folder / "TS_1.zarr"
         zarr.create_array(path, data=VALUES[None], zarr_format=2 if kind == "v2.zarr" else 3)

@@ -12,7 +12,7 @@ import zarr
 
 from deepict_dask.errors import DamagedOutputError, FormatError, InputError, WorkError
 from deepict_dask.io.source import open_source
-from tests.io.images import write_image
+from tests.images import stored_image
 
 VALUES = np.random.default_rng(4).normal(size=(4, 6, 10)).astype("f4")
 ALL = (slice(None),) * 3
@@ -158,13 +158,13 @@ def test_a_voxel_size_that_cannot_be_believed_says_the_number(
 
 
 def test_one_angstrom_of_our_own_was_given_by_someone(tmp_path: Path) -> None:
-    own = write_image(tmp_path / "a.zarr", np.zeros((4, 5, 6), "f4"), 1.0)
+    own = stored_image(tmp_path / "a.zarr", np.zeros((4, 5, 6), "f4"), voxel_size=(1.0, 1.0, 1.0))
     assert open_source(own.path).voxel_size == (1.0, 1.0, 1.0)
     assert open_source(own.path).warnings == ()
 
 
 def test_a_missing_shard_of_our_own_is_an_error_and_not_a_warning(tmp_path: Path) -> None:
-    own = write_image(tmp_path / "a.zarr", VALUES[:, :, :8].copy())
+    own = stored_image(tmp_path / "a.zarr", VALUES)
     (tmp_path / "a.zarr/0/c/0/0/0").unlink()
     with pytest.raises(DamagedOutputError, match="c/0/0/0"):
         open_source(own.path)[...]
