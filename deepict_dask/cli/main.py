@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -71,17 +73,29 @@ for command in (*stages.COMMANDS, *learning.COMMANDS, *scoring.COMMANDS):
     cli.add_command(command)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: a batch system or a shutdown stops the program, which clears away what it unpacked."""
+
+
+def _terminate(number: int, frame: Any) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: what clears away is not to be stopped
+    raise Terminated
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 work that failed, 2 a mistake in what was asked."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    with contextlib.suppress(ValueError):  # only the main thread hears signals
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         code = cli.main(args=arguments, prog_name="deepict-dask", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as stop:
         click.echo("stopped; what is complete is kept, and the same command goes on from there", err=True)
-        code = 130
+        # click turns the one into the other.
+        code = 143 if isinstance(stop.__cause__ or stop, Terminated) else 130
     except Exception as error:
         if "--traceback" in arguments:
             raise

@@ -124,6 +124,24 @@ def _written(
     return out
 
 
+def execute_one(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in one task, on a worker where there are any, with the care of `execute`.
+
+    Parameters
+    ----------
+    function : callable
+        Importable on the workers; what it does may be done twice, where a worker dies.
+    *arguments
+        For it; small.
+    """
+    part = dask.delayed(_boxed_call, pure=False)(function, arguments)
+    return execute(da.from_delayed(part, (1,), object))[0]
+
+
+def _boxed_call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> np.ndarray:
+    return boxed(function(*arguments), 1)
+
+
 def execute(parts: da.Array, stores: Sequence[da.Array] = (), advance: Advance = lambda n: None) -> list[Any]:
     """Compute the parts of all blocks, and the stores.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -202,13 +202,17 @@ class Source:
         return chunk is not None and decoding(self.shape, chunk, core) > MOST_DECODING
 
     @contextmanager
-    def unpacked(self, folder: str | Path | Location) -> Iterator[Source]:
+    def unpacked(
+        self, folder: str | Path | Location, run: Callable[..., object] = run_as_task
+    ) -> Iterator[Source]:
         """Give a source that can be read block by block from any process; what is made for that is removed at the end.
 
         Parameters
         ----------
         folder : path
             Where every worker can write; the copy lies in a folder in it whose name says that it may be removed.
+        run : callable
+            ``run(function, *arguments)`` does the work, by default in a task of Dask.
 
         Yields
         ------
@@ -234,15 +238,15 @@ class Source:
         with staging_folder(Location.of(folder).local_path()) as place:
             target = place / (Path(self.path).stem[-100:] or "tomogram")
             if isinstance(voxels, PackedVoxels):
-                run_as_task(unpack, voxels.path, voxels.n_bytes, str(target))
+                run(unpack, voxels.path, voxels.n_bytes, str(target))
                 volume = voxels.open(target)
                 core = storage_grid(volume.shape).core
                 if volume.chunk is not None and decoding(volume.shape, volume.chunk, core) > MOST_DECODING:
                     decoded = target.with_name("decoded")
-                    run_as_task(stage, volume, str(decoded))
+                    run(stage, volume, str(decoded))
                     volume = replace(volume, voxels=staged(volume, decoded), chunk=None)
             else:
-                run_as_task(stage, self.volume, str(target))
+                run(stage, self.volume, str(target))
                 volume = replace(self.volume, voxels=staged(self.volume, target), chunk=None)
             kept = dict.fromkeys([*self.warnings, *volume.warnings])
             yield replace(self, volume=volume, warnings=tuple(kept))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import dask.array as da
 import numpy as np
 
-from deepict_dask.engine.execute import execute, per_block, smallest_worker_memory
+from deepict_dask.engine.execute import execute, execute_one, per_block, smallest_worker_memory
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape, storage_grid
 from deepict_dask.io.location import Location
@@ -88,7 +88,7 @@ def plain(source: Source, scratch: Location, core: Shape, reporter: Reporter) ->
         done = "unpacked" if source.is_packed else "decoded, since its chunks are larger than a block,"
         n_bytes = math.prod(source.shape) * source.dtype.itemsize
         reporter.say(f"{source.path} is {done} into {scratch} ({n_bytes / 1e9:.2g} GB) while it is read")
-        with source.unpacked(scratch.make_folder()) as copy:
+        with source.unpacked(scratch.make_folder(), execute_one) as copy:
             for sentence in copy.warnings:
                 if sentence not in source.warnings:  # what only the unpacked file shows
                     reporter.warn(sentence)

@@ -213,3 +213,34 @@ def test_a_running_scheduler_is_used_with_its_workers_threads(capsys, client, mr
     assert code == 0 and f"scheduler {address}" in said, said
     assert (tmp_path / "o" / "cell" / "particles.csv").exists()
     assert client.submit(lambda: 1).result() == 1, "the scheduler and its workers go on"
+
+
+def test_a_batch_systems_sigterm_removes_what_was_unpacked(tmp_path):
+    """What is unpacked is large, and nobody comes back to a scratch disk to remove it."""
+    import gzip
+    import os
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    import mrcfile
+    import numpy as np
+
+    with mrcfile.new(tmp_path / "plain") as file:
+        file.set_data(np.random.default_rng(0).normal(size=(60, 512, 512)).astype("f4"))
+        file.set_volume()
+        file.voxel_size = 10
+    content = (tmp_path / "plain").read_bytes()
+    (tmp_path / "cell.mrc.gz").write_bytes(gzip.compress(content, compresslevel=1))
+    code = "import sys; from deepict_dask.cli.main import main; main(sys.argv[1:])"
+    arguments = ["ingest", str(tmp_path / "cell.mrc.gz"), "-o", str(tmp_path / "out"), "--workers", "1"]
+    # Its own session: the signal is for the program, which stops its workers.
+    program = subprocess.Popen([sys.executable, "-c", code, *arguments], start_new_session=True)
+    start = time.monotonic()
+    while not list(tmp_path.glob("out/cell/.unpacked-*/*")):
+        assert program.poll() is None and time.monotonic() - start < 60
+        time.sleep(0.02)
+    os.kill(program.pid, signal.SIGTERM)
+    assert program.wait(30) == 143
+    assert not list(tmp_path.rglob(".unpacked-*"))

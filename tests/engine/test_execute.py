@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zarr
 
-from deepict_dask.engine.execute import execute, per_block
+from deepict_dask.engine.execute import execute, execute_one, per_block
 
 LOCK = threading.Lock()
 
@@ -61,3 +61,10 @@ def execute_locally(y):
         ((i, j, k), int(values[2 * i : 2 * i + 2, 2 * j : 2 * j + 2, 2 * k : 2 * k + 2].sum()))
         for i, j, k in np.ndindex(2, 2, 2)
     ]
+
+
+def test_one_call_is_one_task_with_its_own_error(client):
+    assert execute_one(divmod, 7, 2) == (3, 1)
+    assert execute_one(dict) == {}
+    with pytest.raises(ZeroDivisionError):
+        execute_one(divmod, 1, 0)
