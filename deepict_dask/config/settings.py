@@ -32,7 +32,8 @@ class IngestSettings(Section):
         "0.5", description="OME-Zarr version of what is written: 0.5 (Zarr v3, sharded) or 0.4 (Zarr v2)."
     )
     dataset: str | None = Field(
-        None, description="Dataset inside an HDF5 file; needed where it holds several."
+        None,
+        description="Dataset inside an HDF5 file, or image inside a Zarr group; needed where there are several.",
     )
     channel: Annotated[int, Field(ge=0)] | None = Field(
         None, description="Which of several channels of a file, from 0; needed where it holds several."
