@@ -94,7 +94,7 @@ def segment(context: click.Context, /, **options: Any) -> None:
 def pick(context: click.Context, /, runs: tuple[str, ...], **options: Any) -> None:
     """Pick again from stored probability maps.
 
-    No inference is needed.
+    No inference is needed. What is not given stays as the run had it; none takes a setting back (--region none).
 
     RUN is a run folder, the folder of a tomogram in one, or a probability.zarr. Tables are written
     beside the map.

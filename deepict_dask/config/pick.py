@@ -12,8 +12,9 @@ from pydantic import Field, PlainValidator, ValidationInfo, field_validator, mod
 
 from deepict_dask import tomogram
 from deepict_dask.config.by_class import OTHERS, PerClass, value_for
-from deepict_dask.config.section import Border, Section
+from deepict_dask.config.section import Border, ClassName, Section
 from deepict_dask.errors import InputError, SettingsError
+from deepict_dask.names import first_duplicate
 
 _DIAMETER = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*(A|\u00c5|\u212b|angstrom|nm)\s*", re.IGNORECASE)
 _LARGEST = 10**15
@@ -163,11 +164,20 @@ class PickSettings(Section):
     resample_region: bool = Field(
         False, description="Resample region masks of another grid instead of refusing them."
     )
-    classes: list[str] | None = Field(None, description="Classes to pick. None: all that the network knows.")
+    classes: list[ClassName] | None = Field(
+        None, min_length=1, description="Classes to pick. None: all that the network knows."
+    )
     formats: list[Literal["csv", "motl", "star", "parquet"]] = Field(
         ["csv"], min_length=1, description="Tables to write: csv, motl, star, parquet."
     )
     write_labels: bool = Field(False, description="Also write the label image as OME-Zarr.")
+
+    @field_validator("classes", "formats")
+    @classmethod
+    def _named_once(cls, names: list[str] | None) -> list[str] | None:
+        if names and (twice := first_duplicate(names)):
+            raise ValueError(f"{twice!r} is there twice; name it once")
+        return names
 
     @field_validator(*(field.name for field in fields(ClassPickSettings)))
     @classmethod

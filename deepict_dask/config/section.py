@@ -6,9 +6,10 @@ import re
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, ClassVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
+from deepict_dask.names import what_is_wrong
 from deepict_dask.tomogram import axes_of, per_axis
 
 
@@ -33,6 +34,20 @@ def _thickness(value: object) -> object:
     return axes
 
 
+def _name(value: str) -> str:
+    if (wrong := what_is_wrong(value)) is not None:
+        raise ValueError(f"the name {value!r:.120} {wrong}; give it another")
+    return value
+
+
+def _class_name(value: str) -> str:
+    if (wrong := what_is_wrong(value, is_class=True)) is not None:
+        raise ValueError(f"the class {value!r:.120} {wrong}; give it another name")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+ClassName = Annotated[str, AfterValidator(_class_name)]
 PositiveLength = Annotated[float, Field(gt=0, le=10_000)]
 VoxelSize = Annotated[tuple[PositiveLength, PositiveLength, PositiveLength], BeforeValidator(_voxel_size)]
 Thickness = Annotated[int, Field(ge=0, le=10**9)]

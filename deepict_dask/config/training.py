@@ -6,13 +6,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from deepict_dask.config.section import PositiveLength, Section, VoxelSize
+from deepict_dask.config.section import ClassName, Name, PositiveLength, Section, VoxelSize
 from deepict_dask.config.settings import EqualizeSettings
+from deepict_dask.names import first_duplicate
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.training.augmentation_settings import AugmentationSettings
 from deepict_dask.networks.training.recipe import LossName, Precision
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\\\x00]+$")]
 Count = Annotated[int, Field(ge=1)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Range = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
@@ -21,7 +21,7 @@ Range = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_len
 class ClassSettings(Section):
     """One class of particles, one channel of the network."""
 
-    name: Name = Field(description="As in the column `class` of a table of positions.")
+    name: ClassName = Field(description="As in the column `class` of a table of positions.")
     radius: PositiveLength | None = Field(
         None, description="Radius of the sphere at each position; not needed where masks are given."
     )
@@ -194,9 +194,8 @@ class TrainSettings(Section):
     @field_validator("classes")
     @classmethod
     def _classes_differ(cls, classes: list[ClassSettings]) -> list[ClassSettings]:
-        names = [c.name for c in classes]
-        if twice := {n for n in names if names.count(n) > 1}:
-            raise ValueError(f"class {min(twice)!r} is named twice; every class is one channel")
+        if twice := first_duplicate([c.name for c in classes]):
+            raise ValueError(f"class {twice!r} is named twice; every class is one channel")
         return classes
 
     @model_validator(mode="after")

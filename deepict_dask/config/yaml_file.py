@@ -13,6 +13,8 @@ import yaml
 from deepict_dask.errors import MissingFileError, SettingsError
 
 Place = Sequence[str | int]
+# Far more than any settings have, and few enough to look at in a moment.
+_MOST_VALUES = 100_000
 
 
 @dataclass(frozen=True)
@@ -103,26 +105,32 @@ def read_yaml_file(path: Path, command: str = "settings") -> YamlFile:
         ) from None
     except OSError as error:
         raise SettingsError(f"settings file {path} cannot be read: {error.strerror}") from None
-    try:
-        loader = _Loader(text)
-        root = loader.get_single_node()
-        if root is not None:
-            _check_keys(root, path)
-        tree = None if root is None else loader.construct_document(root)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = "" if mark is None else f"line {mark.line + 1}: "
-        raise SettingsError(
-            f"settings file {path} is not readable as YAML: {line}{error.problem or error.context}"
-        ) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise SettingsError(f"settings file {path} is not readable as YAML: {reason}") from None
+    tree, root = _parsed(text, path)
     if tree is not None and not isinstance(tree, dict):
         raise SettingsError(
             f"settings file {path} must hold keys with their values; `deepict-dask {command}` lists all"
         )
     return YamlFile(path, tree or {}, root)
+
+
+def _parsed(text: str, path: Path) -> tuple[Any, yaml.Node | None]:
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if root is None:
+            return None, None
+        problem = _problem_of_aliases(root) or _problem_of_keys(root)
+        if problem is None:
+            return loader.construct_document(root), root
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = "" if mark is None else f"line {mark.line + 1}: "
+        reason = f"{line}{error.problem or error.context}"
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = " ".join(str(error).split())
+    else:
+        raise SettingsError(f"{path}, {problem}")
+    raise SettingsError(f"settings file {path} is not readable as YAML: {reason}")
 
 
 def read_yaml_value(text: str, what: str) -> Any:
@@ -146,26 +154,46 @@ def read_yaml_value(text: str, what: str) -> Any:
         raise SettingsError(f"{what}: the value is not readable as YAML") from None
 
 
-def _check_keys(root: yaml.Node, path: Path) -> None:
+def _problem_of_aliases(root: yaml.Node) -> str | None:
+    """Find aliases that make a small file a huge one, or endless; None if there are none."""
+    sizes: dict[int, int] = {}
+    within: set[int] = set()
+
+    def size(node: yaml.Node) -> int:
+        if id(node) in within:
+            return _MOST_VALUES + 1
+        if id(node) not in sizes:
+            within.add(id(node))
+            sizes[id(node)] = 1 + sum(size(child) for child in _children(node))
+            within.remove(id(node))
+        return sizes[id(node)]
+
+    if size(root) <= _MOST_VALUES:
+        return None
+    return f"line {root.start_mark.line + 1}: it stands for more than {_MOST_VALUES} values; write fewer, or no aliases"
+
+
+def _problem_of_keys(root: yaml.Node) -> str | None:
+    """Find a key that is no text, or is there twice; None if all are right."""
     for mapping in _mappings(root):
         lines: dict[str, int] = {}
         for key, _ in mapping.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise SettingsError(f"{path}, line {line}: a key is a name, not a list or mapping")
+                return f"line {line}: a key is a name, not a list or mapping"
             if key.tag == "tag:yaml.org,2002:merge":
                 continue
             if key.tag != "tag:yaml.org,2002:str":
-                raise SettingsError(
-                    f"{path}, line {line}: the key {key.value} is no text to YAML; write it in quotes: "
-                    f'"{key.value}"'
+                return (
+                    f'line {line}: the key {key.value} is no text to YAML; write it in quotes: "{key.value}"'
                 )
             if key.value in lines:
-                raise SettingsError(
-                    f"{path}, line {line}: the key {key.value!r} is there already, in line {lines[key.value]}; "
-                    "keep one of them"
+                first = lines[key.value]
+                return (
+                    f"line {line}: the key {key.value!r} is there already, in line {first}; keep one of them"
                 )
             lines[key.value] = line
+    return None
 
 
 def _mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
@@ -179,6 +207,10 @@ def _mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
             yield node
-            waiting += [value for _, value in node.value]
-        elif isinstance(node, yaml.SequenceNode):
-            waiting += node.value
+        waiting += _children(node)
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [value for _, value in node.value]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []

@@ -61,7 +61,7 @@ def test_side_files_and_settings(tmp_path: Path) -> None:
     assert "treshold" in describe(tmp_path / "a.yaml") and "right" not in describe(tmp_path / "a.yaml")
     for wrong in ("- 1\n", "a: [", ""):
         (tmp_path / "a.yaml").write_text(wrong)
-        with pytest.raises(FormatError, match=r"a\.yaml"):
+        with pytest.raises(InputError, match=r"a\.yaml"):
             describe(tmp_path / "a.yaml")
 
 

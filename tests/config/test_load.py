@@ -140,7 +140,7 @@ PICK = st.fixed_dictionaries(
         "border": per_class(st.integers(0, 99) | st.tuples(*[st.integers(0, 99)] * 3)),
         "region": per_class(PATHS),
         "region_threshold": st.none() | st.floats(allow_nan=False, allow_infinity=False),
-        "classes": st.none() | st.lists(NAMES, max_size=2),
+        "classes": st.none() | st.lists(NAMES, min_size=1, max_size=2, unique_by=str.casefold),
         "write_labels": st.booleans(),
     },
 )

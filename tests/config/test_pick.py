@@ -60,6 +60,10 @@ def test_what_all_other_classes_have_is_written_down_too():
         ({"min_size": True}, "a whole number of voxels"),
         ({"min_size": "1e99"}, "a whole number of voxels"),
         ({"max_size": 0}, "leaves nothing"),
+        ({"classes": ["fas", "fas"]}, "'fas' is there twice"),
+        ({"classes": []}, "at least 1 item"),
+        ({"classes": ["../fas"]}, "a name is never a path"),
+        ({"formats": ["csv", "csv"]}, "'csv' is there twice"),
     ],
 )
 def test_each_class_is_checked(given, said):

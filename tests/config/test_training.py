@@ -90,7 +90,8 @@ def test_options_win_over_the_file(tmp_path):
         ("patches: {overlap: 40}", "an overlap of 40 leaves nothing of a patch of 64"),
         ("split: {split: patch, validation: [second]}", "must be a share such as 0.2"),
         ("split: {validation: 1.5}", "split.validation"),
-        ("name: a/b", "name is 'a/b'"),
+        ("name: a/b", "name: the name 'a/b' holds '/', and a name is never a path"),
+        ("name: 00255", 'name is 00255, which is no text to YAML; write it in quotes: "00255"'),
         ("fit: 3", "fit is 3, but must hold `key: value` lines"),
     ],
 )

@@ -5,40 +5,51 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepict_dask.cli.info import Facts
 from deepict_dask.cli.info.tomograms import history
 from deepict_dask.errors import DeepictError, FormatError, InputError
 from deepict_dask.provenance import Provenance
 
-_STAGES = ("ingest", "equalize", "segment", "pick", "cluster")
+if TYPE_CHECKING:
+    from deepict_dask.config.section import Section
 
 
 def describe_yaml(path: Path) -> Facts:
     """Describe settings in YAML: whose they are, what they set, and whether they are right."""
-    import yaml
+    from deepict_dask.config import load_settings
+    from deepict_dask.config.yaml_file import read_yaml_file
 
-    try:
-        content = yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
-        raise FormatError(f"{path} is not YAML ({' '.join(str(error).split())[:200]})") from error
-    if not isinstance(content, Mapping):
-        kind = "nothing" if content is None else type(content).__name__
-        raise FormatError(f"{path} holds {kind} and no settings; settings have names and values")
-    keys = [str(key) for key in content]
-    if set(keys) <= {*_STAGES, "tomograms", "classes"} and set(keys) & set(_STAGES):
-        facts: Facts = {"what": "settings of a run"}
+    content = read_yaml_file(path).tree
+    if not content:
+        raise FormatError(f"{path} holds nothing and no settings; settings have names and values")
+    facts: Facts = {"what": "YAML"}
+    if (kind := _kind_of_settings(content)) is not None:
+        title, model = kind
+        facts = {"what": f"settings of {title}", "state": "right"}
         try:
-            from deepict_dask.config import load_settings
-
-            load_settings(path)
-            facts["state"] = "right"
+            load_settings(path, None, model)
         except DeepictError as error:
             facts["state"] = str(error)
-    else:
-        facts = {"what": "settings of training" if "tomograms" in keys else "YAML"}
     return facts | {key: _short(value) for key, value in content.items() if value is not None}
+
+
+def _kind_of_settings(content: Mapping[str, Any]) -> tuple[str, type[Section]] | None:
+    """Tell by their keys what settings are of; None for any other YAML."""
+    from deepict_dask.config import Settings
+    from deepict_dask.config.sweep import CrossValidateSettings, SweepSettings
+    from deepict_dask.config.training import TrainSettings
+
+    if "training" in content:
+        return (
+            ("a sweep", SweepSettings)
+            if "search" in content
+            else ("a cross-validation", CrossValidateSettings)
+        )
+    if isinstance(content.get("tomograms"), list) or {"network", "fit", "patches", "split"} & set(content):
+        return "a training", TrainSettings
+    return ("a run", Settings) if set(content) & set(Settings.model_fields) else None
 
 
 def describe_json(path: Path) -> Facts:
