@@ -39,7 +39,9 @@ def _keys(section: Any, indent: str) -> list[str]:
     for name in meaning:
         value = getattr(section, name)
         if isinstance(value, Section) or (is_dataclass(value) and not isinstance(value, type)):
-            lines += [f"{indent}# {title_of(type(value))}", f"{indent}{name}:", *_keys(value, indent + "  ")]
+            title = title_of(type(value))
+            lines += [f"{indent}# {title}"] if title else []
+            lines += [f"{indent}{name}:", *_keys(value, indent + "  ")]
             lines += [""] * (not indent)
         elif isinstance(value, list) and value and isinstance(value[0], Section):
             lines += [f"{indent}{line}".rstrip() for line in _list(name, meaning[name], value)]
