@@ -119,9 +119,7 @@ def _written(
 ) -> np.ndarray:
     region = tuple(slice(e[i], e[i + 1]) for e, i in zip(ends, block_id, strict=True))
     receipt = target.write(region, block)
-    out = np.empty((1,) * block.ndim, object)
-    out.flat[0] = Written(function(block, index=block_id, **function_kwargs), receipt)
-    return out
+    return boxed(Written(function(block, index=block_id, **function_kwargs), receipt), block.ndim)
 
 
 def execute_one(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -221,13 +219,33 @@ def _completed(client: Any, futures: Sequence[Any]) -> Iterator[Any]:
                 check_cluster(client)
 
 
-def smallest_worker_memory() -> int | None:
-    """Give the memory limit in bytes of the smallest worker; None without a cluster or without limits."""
+@dataclass(frozen=True)
+class Workers:
+    """The workers of the active cluster.
+
+    Attributes
+    ----------
+    number : int
+        How many there are, at least 1.
+    threads : int
+        Most that one of them has.
+    memory : int or None
+        Limit in bytes of the smallest; None if none has a limit.
+    """
+
+    number: int
+    threads: int
+    memory: int | None
+
+
+def workers() -> Workers | None:
+    """Look at the workers of the active cluster; None without one, or as long as it has no worker."""
     client = active_client()
-    if client is None:
+    known = [] if client is None else list(client.scheduler_info(n_workers=-1)["workers"].values())
+    if not known:
         return None
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    return min((w["memory_limit"] for w in workers if w["memory_limit"]), default=None)
+    limits = [w["memory_limit"] for w in known if w["memory_limit"]]
+    return Workers(len(known), max(w["nthreads"] for w in known), min(limits, default=None))
 
 
 def active_client() -> Any:

@@ -20,11 +20,12 @@ from deepict_dask.io.source import Source, open_source
 from deepict_dask.io.tables import read_particles
 from deepict_dask.particles import Particles
 from deepict_dask.provenance import Provenance
+from deepict_dask.stages import memory
 from deepict_dask.stages.finished import is_finished
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.work import Work
 from deepict_dask.stages.write_image import Attributes, Form, write_image
-from deepict_dask.tomogram import VoxelSize, same_voxel_size
+from deepict_dask.tomogram import VoxelSize, by, same_voxel_size
 
 
 def masks(
@@ -93,6 +94,11 @@ def masks(
         work.keep("masks")
         return open_image(target)
     grid = storage_grid(spatial)  # type: ignore[arg-type]
+    memory.check_memory(
+        memory.masks(grid, len(shapes)),
+        f"masks of {len(shapes)} classes in blocks of {by(grid.core)} voxels",
+        "use fewer --threads, fewer workers with more memory each, or fewer classes at a time",
+    )
     voxels = paste(list(shapes.values()), grid, settings.layout)
     classes = list(shapes)
 

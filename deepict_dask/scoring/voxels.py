@@ -21,10 +21,11 @@ from deepict_dask.io.source import open_source
 from deepict_dask.kernels.curves import Curve, precision_recall_curve
 from deepict_dask.kernels.voxel_counts import VoxelCounts
 from deepict_dask.scoring.scores import POOLED, Evaluation, Scores
+from deepict_dask.stages import memory
 from deepict_dask.stages.mask import Mask, mask_grid, open_mask
 from deepict_dask.stages.pick import find_maps
 from deepict_dask.stages.report import Reporter
-from deepict_dask.tomogram import Grid
+from deepict_dask.tomogram import Grid, by
 
 # One task reads a block of at most this edge from both volumes.
 _BLOCK = 208
@@ -217,7 +218,13 @@ def _count(
         option="--resample",
     )
     # Blocks of the shape alone: how the map and the mask are stored decides nothing.
-    chunks = block_grid(volume.grid.shape, _BLOCK, align=8).chunks
+    grid = block_grid(volume.grid.shape, _BLOCK, align=8)
+    memory.check_memory(
+        memory.evaluate_voxels(grid, volume.array.dtype.itemsize + np.dtype(mask.dtype).itemsize),
+        f"blocks of {by(grid.core)} voxels",
+        "use fewer --threads, or fewer workers with more memory each",
+    )
+    chunks = grid.chunks
     parts = voxel_count_parts(
         volume.array.rechunk(chunks),
         da.from_array(mask, chunks=chunks, asarray=False),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import dask.array as da
 import numpy as np
 
-from deepict_dask.engine.execute import execute, execute_one, per_block, smallest_worker_memory
+from deepict_dask.engine.execute import execute, execute_one, per_block, workers
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape, storage_grid
 from deepict_dask.io.location import Location
@@ -84,7 +84,8 @@ def plain(source: Source, scratch: Location, core: Shape, reporter: Reporter) ->
         If a worker has not the memory for a chunk.
     """
     if source.is_packed or source.needs_staging(core):
-        check_chunk(source, smallest_worker_memory())
+        found = workers()
+        check_chunk(source, None if found is None else found.memory)
         done = "unpacked" if source.is_packed else "decoded, since its chunks are larger than a block,"
         n_bytes = math.prod(source.shape) * source.dtype.itemsize
         reporter.say(f"{source.path} is {done} into {scratch} ({n_bytes / 1e9:.2g} GB) while it is read")

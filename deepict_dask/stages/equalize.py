@@ -13,6 +13,7 @@ from deepict_dask.config import EqualizeSettings, IngestSettings
 from deepict_dask.engine.equalize import equalize_deepict, equalize_physical
 from deepict_dask.engine.spectrum import extract_spectrum
 from deepict_dask.errors import InputError
+from deepict_dask.geometry import storage_grid
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.io.source import Source, open_source
@@ -21,12 +22,14 @@ from deepict_dask.kernels.fir import ERROR_LIMIT, choose_halo
 from deepict_dask.kernels.physical_gain import physical_gain
 from deepict_dask.provenance import FileInput, Made, Provenance
 from deepict_dask.spectrum import Convention, Spectrum
+from deepict_dask.stages import memory
 from deepict_dask.stages.contents import file_of, read_contents
 from deepict_dask.stages.finished import is_finished, open_own
 from deepict_dask.stages.ingest import open_as_set
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.work import Work
 from deepict_dask.stages.write_tomogram import write_tomogram
+from deepict_dask.tomogram import by
 
 
 @dataclass
@@ -171,7 +174,13 @@ def equalize(
         for key in ("source", "own_voxel_size", "own_shape")
         if key in tomogram.attributes
     }
+    shape = tomogram.spatial_shape
     if settings.convention == "deepict":
+        memory.check_memory(
+            memory.equalize_deepict(shape, storage_grid(shape)),
+            f"the global FFT of {by(shape)} voxels",
+            "use fewer workers with more memory each, or --convention physical, which works block by block",
+        )
         voxels = equalize_deepict(
             tomogram.array,
             target.spectrum(),
@@ -195,6 +204,11 @@ def equalize(
                 f"{tomogram.name}: the gain is so sharp that blocks differ from the whole by {100 * error:.2f} %; "
                 "smooth it more with --smooth"
             )
+        memory.check_memory(
+            memory.equalize_physical(storage_grid(shape), halo, tomogram.dtype.itemsize),
+            f"blocks with a halo of {halo[0]} voxels",
+            "use fewer --threads, or fewer workers with more memory each, or smooth the gain more with --smooth",
+        )
         attributes |= {"halo": list(halo), "truncation_error": error}
         voxels = equalize_physical(tomogram.array, gain, statistics.mean, halo=halo)
     assert tomogram.voxel_size is not None

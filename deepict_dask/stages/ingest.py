@@ -17,11 +17,13 @@ from deepict_dask.io.source import Source, open_source
 from deepict_dask.kernels.checksum import block_digest, volume_checksum
 from deepict_dask.kernels.statistics import BlockStatistics, block_statistics, combine
 from deepict_dask.provenance import Provenance
+from deepict_dask.stages import memory
 from deepict_dask.stages.contents import check_untouched, file_of, plain, read_contents
 from deepict_dask.stages.finished import is_finished, open_own
 from deepict_dask.stages.work import Work
 from deepict_dask.stages.write_image import Attributes, Form, write_image
 from deepict_dask.stages.write_tomogram import check_statistics
+from deepict_dask.tomogram import by
 
 
 def ingest(source: Source, output: Location, settings: IngestSettings, work: Work) -> Image:
@@ -142,6 +144,11 @@ def _write(
     source: Source, output: Location, settings: IngestSettings, made_by: Provenance, work: Work
 ) -> Image:
     grid = storage_grid(source.shape)
+    memory.check_memory(
+        memory.ingest(grid, source.dtype.itemsize),
+        f"blocks of {by(grid.core)} voxels",
+        "use fewer --threads, or fewer workers with more memory each",
+    )
     file = made_by.file("source")
     assert file is not None and source.voxel_size is not None
     origin = source.origin if settings.use_origin else None

@@ -15,7 +15,7 @@ from deepict_dask.engine.foreground import segmentation
 from deepict_dask.engine.labelling import label
 from deepict_dask.engine.picking import check_picking, component_parts, reduce_parts
 from deepict_dask.errors import DamagedOutputError, InputError, OutputExistsError
-from deepict_dask.geometry import BlockGrid
+from deepict_dask.geometry import BlockGrid, Shape
 from deepict_dask.io.formats.zarr_listing import is_zarr
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image
@@ -24,6 +24,7 @@ from deepict_dask.io.tables import suffix_of, write_particles
 from deepict_dask.names import check_name
 from deepict_dask.particles import Particles
 from deepict_dask.provenance import FileInput, Made, Provenance
+from deepict_dask.stages import memory
 from deepict_dask.stages.contents import file_of, read_contents
 from deepict_dask.stages.finished import check_output, is_finished
 from deepict_dask.stages.mask import Mask, open_mask
@@ -38,7 +39,7 @@ from deepict_dask.stages.tables import (
 )
 from deepict_dask.stages.work import Work
 from deepict_dask.stages.write_image import Form, nothing, write_image
-from deepict_dask.tomogram import Grid
+from deepict_dask.tomogram import Grid, by
 
 # What a network that names no class finds.
 ANY_CLASS = "particle"
@@ -320,6 +321,13 @@ def _find(
 ) -> Particles:
     """Threshold, label, reduce and filter; positions in voxels of the map."""
     rules = job.rules
+    core: Shape = levels.chunksize  # type: ignore[assignment]
+    itemsize = levels.dtype.itemsize + (0 if region is None else region.dtype.itemsize)
+    memory.check_memory(
+        memory.pick(core, itemsize),
+        f"blocks of {by(core)} voxels",
+        "use fewer --threads, or fewer workers with more memory each",
+    )
     parts = component_parts(
         levels,
         threshold=rules.threshold,
@@ -445,6 +453,11 @@ def _write_labels(
     above = segmentation(levels, threshold=rules.threshold, border=rules.border, region=region, scale=scale)
     labels = label(above, connectivity=rules.connectivity)
     assert probability.core is not None and probability.voxel_size is not None
+    memory.check_memory(
+        memory.labels(BlockGrid(probability.spatial_shape, probability.core), levels.dtype.itemsize),
+        "label images of this tomogram",
+        "leave out --write-labels, or use fewer workers with more memory each",
+    )
     form = Form("labels", job.tomogram, probability.voxel_size, probability.core, probability.version, (), 1)
     write_image(job.labels, labels, form, made_by, work, reduce=nothing, finish=lambda parts: {})
 

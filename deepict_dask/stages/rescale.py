@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from deepict_dask.engine.rescale import rescale as rescale_lazily
+from deepict_dask.geometry import storage_grid
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.provenance import Provenance
+from deepict_dask.stages import memory
 from deepict_dask.stages.finished import is_finished
 from deepict_dask.stages.work import Work
 from deepict_dask.stages.write_tomogram import write_tomogram
+from deepict_dask.tomogram import by
 
 
 def rescale(tomogram: Image, output: Location, voxel_size: float, work: Work) -> Image:
@@ -38,6 +41,13 @@ def rescale(tomogram: Image, output: Location, voxel_size: float, work: Work) ->
     assert tomogram.voxel_size is not None
     wanted = (voxel_size, voxel_size, voxel_size)
     voxels = rescale_lazily(tomogram.array, tomogram.voxel_size, wanted)
+    grid = storage_grid(voxels.shape)  # type: ignore[arg-type]
+    z, y, x = (voxel_size / edge for edge in tomogram.voxel_size)
+    memory.check_memory(
+        memory.rescale(grid, (z, y, x), tomogram.dtype.itemsize),
+        f"rescaled blocks of {by(grid.core)} voxels",
+        "use fewer --threads, or fewer workers with more memory each",
+    )
     return write_tomogram(
         output,
         voxels,

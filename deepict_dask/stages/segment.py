@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from deepict_dask.config import SegmentSettings
-from deepict_dask.engine.execute import smallest_worker_memory
 from deepict_dask.engine.segment import segment as segment_lazily
 from deepict_dask.engine.segment import segment_grid
 from deepict_dask.errors import InputError
-from deepict_dask.geometry import Shape
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.kernels.probability import LEVELS
-from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.blocks import BlockPredictor
 from deepict_dask.networks.checkpoint import Model
 from deepict_dask.networks.predictor import ModelSpec, resolve_runtime
 from deepict_dask.provenance import Provenance
+from deepict_dask.stages import memory
 from deepict_dask.stages.finished import is_finished
 from deepict_dask.stages.work import Work
 from deepict_dask.stages.write_image import Attributes, Form, write_image
@@ -63,9 +60,11 @@ def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSe
         f"{grid.n_blocks} block{'s' * (grid.n_blocks != 1)} of {by(grid.core)} voxels with a halo of {halo[0]}"
     )
     in_boxes = settings.tiling == "deepict"
-    itemsize, threads = tomogram.dtype.itemsize, work.threads or 1
-    _check_memory(
-        worker_memory(architecture, runtime, grid.core, halo, itemsize, threads, in_boxes=in_boxes), settings
+    boxes = "" if in_boxes else ", or --tiling deepict, which needs little"
+    memory.check_memory(
+        memory.segment(architecture, runtime, grid.core, halo, tomogram.dtype.itemsize, in_boxes=in_boxes),
+        f"blocks of up to {settings.block} voxels",
+        f"use a smaller --block, or fewer workers with more memory each{boxes}",
     )
     statistics = tomogram.statistics
     probability = segment_lazily(
@@ -150,57 +149,3 @@ def trained_voxel_size(model: Model, settings: SegmentSettings) -> float | None:
 
 def _maximum(block: np.ndarray, index: tuple[int, ...]) -> float:
     return float(block.max())
-
-
-def worker_memory(
-    architecture: Architecture,
-    runtime: str,
-    core: Shape,
-    halo: Shape,
-    itemsize: int,
-    threads: int,
-    *,
-    in_boxes: bool = False,
-) -> int:
-    """Bound the memory of a worker that segments.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        Of the network.
-    runtime : {"openvino", "torch"}
-        What runs it.
-    core, halo : (int, int, int)
-        Of a block, (z, y, x) voxels.
-    itemsize : int
-        Bytes per voxel of the stored tomogram.
-    threads : int
-        Of the worker: while one block is in the network the others' are read and standardized.
-    in_boxes : bool
-        Whether the network sees one row of the original's boxes at a time instead of a block.
-
-    Returns
-    -------
-    int
-        Bytes: ``base + V * a + threads * (V * (itemsize + 8) + 8 * C)`` with V the voxels of core and halo, C
-        the core's voxels times the classes, a the activations per voxel, and base what a worker takes
-        without work (250 MB, with torch 450 MB). It does not depend on the tomogram.
-    """
-    padded = math.prod(n + 2 * h for n, h in zip(core, halo, strict=True))
-    seen = 64**3 * (core[2] // 40) if in_boxes else padded
-    results = math.prod(core) * architecture.out_classes
-    base = 450_000_000 if runtime == "torch" else 250_000_000
-    activations = seen * architecture.activation_bytes(runtime)
-    return base + activations + threads * (padded * (itemsize + 8) + 8 * results)
-
-
-def _check_memory(needed: int, settings: SegmentSettings) -> None:
-    """Refuse blocks that would have the workers killed."""
-    limit = smallest_worker_memory()
-    # Workers pause at 85 % of their limit, see the cluster's settings.
-    if limit and needed > 0.85 * limit:
-        boxes = ", or --tiling deepict, which needs little" if settings.tiling == "exact" else ""
-        raise InputError(
-            f"blocks of up to {settings.block} voxels need {needed / 1e9:.1f} GB per worker, but a worker has "
-            f"{limit / 1e9:.1f} GB; use a smaller --block, or fewer workers with more memory each{boxes}"
-        )

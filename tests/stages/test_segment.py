@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from deepict_dask.networks.architecture import Architecture
-from deepict_dask.stages.segment import worker_memory
+from deepict_dask.stages import memory
 from deepict_dask.tomogram import same_voxel_size
 
 MEASURE = """
@@ -46,27 +46,15 @@ def test_a_block_takes_no_more_than_the_formula_says(runtime):
     )
     measured = int(done.stdout)
     halo = (model.halo,) * 3
-    bound = worker_memory(model.architecture, runtime, (96, 128, 160), halo, 4, 1)
+    bound = memory.segment(model.architecture, runtime, (96, 128, 160), halo, 4, 1).total
     assert 0.4 * bound < measured <= bound
 
 
 def test_the_bound_knows_no_tomogram_and_grows_with_the_block():
     a = Architecture(2, 4)
-    small = worker_memory(a, "openvino", (104, 104, 104), (24,) * 3, 4, 2)
-    large = worker_memory(a, "openvino", (208, 208, 208), (24,) * 3, 4, 2)
+    small = memory.segment(a, "openvino", (104, 104, 104), (24,) * 3, 4, 2).total
+    large = memory.segment(a, "openvino", (208, 208, 208), (24,) * 3, 4, 2).total
     assert 3e8 < small < large < 2e9
-
-
-def test_blocks_that_do_not_fit_the_workers_are_refused(client, mrc, network, tmp_path, monkeypatch):
-    from deepict_dask.config import load_settings
-    from deepict_dask.io.location import Location
-    from deepict_dask.stages import segment
-    from deepict_dask.stages.run import plan_run, run
-
-    monkeypatch.setattr(segment, "smallest_worker_memory", lambda: 2**28)
-    plan = plan_run([str(mrc)], Location.of(tmp_path), load_settings(None, {"model": str(network)}))
-    (outcome,) = run(plan)
-    assert "per worker" in str(outcome.error) and "--block" in str(outcome.error)
 
 
 def test_voxel_sizes_agree_to_five_percent():
