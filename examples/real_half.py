@@ -153,7 +153,7 @@ def settings_text(options: argparse.Namespace) -> str:
         "network: {depth: 2, initial_features: 8, encoder_dropout: 0.1, decoder_dropout: 0.2}",
         "patches: {patch: 32, overlap: 6, jitter: 6}",
         "fit: {loss: bce, learning_rate: 0.003, batch_size: 8, plateau_patience: 25, stop_patience: 0}",
-        "augmentation: {rot90: false, rotation: 180, gaussian_noise: 0.3, spectrum: 0.2}",
+        "augmentation: {rotation: 180, gaussian_noise: 0.3, spectrum: 0.2}",
         "",
     ]
     return "\n".join(lines)

@@ -119,8 +119,6 @@ def training_settings(options: argparse.Namespace) -> TrainSettings:
                 "epochs": options.epochs,
                 "max_minutes": options.max_minutes,
             },
-            # Turning by 90 degrees about z would turn the missing wedge.
-            "augmentation": {"rot90": False},
             "hardware": {"threads": options.threads, "loader_workers": 0},
         }
     )

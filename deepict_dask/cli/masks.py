@@ -53,7 +53,8 @@ def make_masks(
     from deepict_dask.config.masks import MaskSettings
     from deepict_dask.io.claim import claimed
     from deepict_dask.io.location import Location
-    from deepict_dask.learning.masks import masks, read_positions
+    from deepict_dask.learning.masks import masks
+    from deepict_dask.learning.positions import read_positions
     from deepict_dask.names import check_name
     from deepict_dask.stages.ingest import open_as_set
     from deepict_dask.stages.work import Work

@@ -63,6 +63,15 @@ def _show(settings: TrainSettings, result: TrainingResult) -> None:
     print_table(f"Validation after epoch {best.epoch}", ("class", "Dice"), rows)
     click.echo(
         f"{n} epoch{'s' * (n != 1)} in {result.seconds / 60:.1f} minutes, {result.patches_per_second:.2f} patches/s, "
-        f"ended by {result.ended_by}; learning curve and logs are in {settings.output}\nFind particles with it:\n"
-        f"  deepict-dask run TOMOGRAM.mrc --model {result.model_path} --output RUN"
+        f"ended by {result.ended_by}; learning curve and logs are in {settings.output}"
     )
+    if unlearned := [settings.class_names[k] for k in result.unlearned]:
+        click.echo(
+            f"The network found nothing of {', '.join(unlearned)} in the validation patches (Dice 0), so it is not one to "
+            "pick with yet: train for more epochs, with a higher learning rate or other patches, or look at positions and "
+            "masks."
+        )
+    else:
+        click.echo(
+            f"Find particles with it:\n  deepict-dask run TOMOGRAM.mrc --model {result.model_path} --output RUN"
+        )

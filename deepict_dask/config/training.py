@@ -28,6 +28,15 @@ class ClassSettings(Section):
     unit: Literal["nm", "voxels"] = Field("nm", description="Of the radius; voxels are those trained on.")
 
 
+class LabelSettings(Section):
+    """A volume of labels, and which of them are of a class."""
+
+    path: str = Field(description="MRC, EM, HDF5, OME-Zarr.")
+    values: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] | None = Field(
+        None, description="Voxels of these values are of the class. None: all above 0."
+    )
+
+
 class TomogramSettings(Section):
     """One tomogram to train on or to validate with, and what is where in it."""
 
@@ -37,10 +46,11 @@ class TomogramSettings(Section):
         None,
         description="Table of positions in voxels (with a column class if there are several), or one per class.",
     )
-    masks: str | dict[str, str] | None = Field(
+    masks: str | dict[str, str | LabelSettings] | None = Field(
         None,
-        description="Instead: what `deepict-dask masks` wrote, or a volume per class, labelled where above 0. Volumes "
-        "of some classes may stand beside the positions of the others.",
+        description="Instead: what `deepict-dask masks` wrote, or a volume per class, labelled where above 0, or where "
+        "it has some values: {ribosome: {path: labels.mrc, values: [1]}}. Volumes of some classes may stand beside the "
+        "positions of the others.",
     )
     box: dict[Literal["z", "y", "x"], Range] | None = Field(
         None, description="Part to use, in voxels: {x: [0, 128]}. None: all of it."

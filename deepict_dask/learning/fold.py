@@ -11,7 +11,7 @@ from typing import Any
 
 from deepict_dask.config import PickSettings, SegmentSettings
 from deepict_dask.config.sweep import CrossValidateSettings, JudgeSettings
-from deepict_dask.config.training import TrainSettings
+from deepict_dask.config.training import LabelSettings, TrainSettings
 from deepict_dask.engine.dispatch import Post
 from deepict_dask.errors import WorkError
 from deepict_dask.io.location import Location
@@ -75,8 +75,12 @@ def absolute(training: TrainSettings, data: Location) -> TrainSettings:
     def one(path: str) -> str:
         return Location.of(path).url
 
-    def some(paths: str | dict[str, str] | None) -> str | dict[str, str] | None:
-        return {n: one(p) for n, p in paths.items()} if isinstance(paths, dict) else paths and one(paths)
+    def some(given: Any) -> Any:
+        if isinstance(given, dict):
+            return {name: some(value) for name, value in given.items()}
+        if isinstance(given, LabelSettings):
+            return given.model_copy(update={"path": one(given.path)})
+        return given and one(given)
 
     tomograms = [
         t.model_copy(

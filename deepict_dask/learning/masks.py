@@ -12,16 +12,15 @@ import numpy as np
 from deepict_dask.config.by_class import OTHERS, value_for
 from deepict_dask.config.masks import MaskSettings
 from deepict_dask.engine.masks import Shapes, paste
-from deepict_dask.errors import InputError
+from deepict_dask.errors import InputError, OutputExistsError
 from deepict_dask.geometry import storage_grid
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.io.source import Source, open_source
-from deepict_dask.io.tables import read_particles
 from deepict_dask.particles import Particles
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages import memory
-from deepict_dask.stages.finished import is_finished
+from deepict_dask.stages.finished import is_finished, open_own
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.work import Work
 from deepict_dask.stages.write_image import Attributes, Form, write_image
@@ -74,6 +73,7 @@ def masks(
     for name, particles in positions.items():
         _check_positions(name, particles, tomogram.name, tomogram.voxel_size, spatial, work.reporter)
         shapes[name] = _shapes(name, particles, settings, tomogram.voxel_size)
+        _check_radius(name, shapes[name], settings, tomogram.name, tomogram.voxel_size, spatial)
     target = output / "masks.zarr"
     made_by = Provenance(
         "masks",
@@ -90,6 +90,8 @@ def masks(
             "zarr_version": settings.zarr_version,
         },
     )
+    if not work.overwrite:
+        _refuse_changed_positions(target, made_by, tomogram.name)
     if is_finished(target, made_by, overwrite=work.overwrite):
         work.keep("masks")
         return open_image(target)
@@ -116,33 +118,18 @@ def masks(
     return write_image(target, voxels, form, made_by, work, reduce=reduce, finish=finish)
 
 
-def read_positions(tables: Mapping[str, str]) -> dict[str, Particles]:
-    """Read the positions of each class.
-
-    Parameters
-    ----------
-    tables : mapping of str to path
-        Table per class. Of a table with a column ``class`` only the rows of that class are taken, so one
-        table may serve several; of any other all rows.
-
-    Raises
-    ------
-    InputError
-        If a table cannot be read or has no rows of the class.
-    """
-    found = {}
-    for name, path in tables.items():
-        try:
-            particles = read_particles(path, class_name=name)
-        except InputError:
-            # No column of classes, or no format that has one; what else is wrong shows again here.
-            particles = read_particles(path)
-        if not len(particles):
-            raise InputError(
-                f"{path} has no particles of class {name!r}; check the name, or leave out the class"
+def _refuse_changed_positions(target: Location, made_by: Provenance, tomogram: str) -> None:
+    """Say in words what two checksums would say in numbers."""
+    there = open_own(target)
+    if there is None or there.provenance is None:
+        return
+    before, now = (p.settings.get("classes", {}) for p in (there.provenance, made_by))
+    for name in now:
+        if name in before and before[name].get("positions") != now[name]["positions"]:
+            raise OutputExistsError(
+                f"the positions of {tomogram} have changed (class {name!r}) since {target} was made of them; use "
+                "--overwrite to replace it, or another output folder"
             )
-        found[name] = particles
-    return found
 
 
 def _check_names(settings: MaskSettings, known: Sequence[str]) -> None:
@@ -194,11 +181,39 @@ def _shapes(name: str, particles: Particles, settings: MaskSettings, voxel_size:
         z, y, x = (10 * radius_nm / edge for edge in voxel_size)
         return Shapes(particles.positions, radius=(z, y, x))
     if path is not None:
-        stamp = np.asarray(open_source(path)[...]) > 0
+        values = np.asarray(open_source(path)[...])
+        if np.isnan(values).any():
+            raise InputError(
+                f"the shape {path} of class {name!r} holds NaN, which is neither inside nor outside; write 0 outside"
+            )
+        stamp = values > 0
         if not stamp.any():
             raise InputError(f"the shape {path} of class {name!r} is nowhere above 0; give one that is")
         return Shapes(particles.positions, stamp=stamp)
     raise InputError(f"class {name!r} has no radius and no shape; give one for it, or one for all")
+
+
+def _check_radius(
+    name: str,
+    shapes: Shapes,
+    settings: MaskSettings,
+    tomogram: str,
+    voxel_size: VoxelSize,
+    shape: tuple[int, ...],
+) -> None:
+    """Refuse spheres that are larger than the tomogram, as those of a radius in A that was taken for another unit."""
+    if not isinstance(shapes.radius, tuple):
+        return
+    if all(2 * r < n for r, n in zip(shapes.radius, shape, strict=True)):
+        return
+    given = value_for(settings.radius, name)
+    value, unit = (given, "voxels") if given is not None else (value_for(settings.radius_nm, name), "nm")
+    assert value is not None
+    raise InputError(
+        f"a sphere of radius {value:g} {unit} for class {name!r} is {2 * max(shapes.radius):.0f} voxels wide, more than "
+        f"{tomogram} of {tuple(shape)} voxels (z, y, x); if {value:g} is in A, the radius is {value / 10:g} nm or "
+        f"{value / min(voxel_size):.3g} voxels"
+    )
 
 
 def _identity(shapes: Shapes) -> dict[str, Any]:

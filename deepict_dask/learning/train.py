@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,6 +12,7 @@ from deepict_dask.config import commented_yaml
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import InputError
 from deepict_dask.io.location import Location
+from deepict_dask.learning.course import course_of, what_changed
 from deepict_dask.learning.diary import Diary, scores
 from deepict_dask.learning.training_data import TrainingData, prepare_training_data
 from deepict_dask.networks.training.recipe import Epoch, Recipe, Resume
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
     from deepict_dask.networks.training.dataset import PatchDataset
     from deepict_dask.networks.training.trainer import Patches
 
-# What may change between the sessions of one training: they end it later, or elsewhere.
-_FREE_FIT = {"epochs", "max_minutes"}
-_FREE_TOP = {"name", "output", "data", "description", "license", "tomograms", "hardware"}
+# A Dice score that is 0 in print.
+_NOTHING = 0.0005
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,11 @@ class TrainingResult:
     def best(self) -> Epoch:
         """The best epoch."""
         return self.history[self.best_epoch - 1]
+
+    @property
+    def unlearned(self) -> tuple[int, ...]:
+        """Numbers of the classes of which the best epoch found nothing in the validation patches (Dice 0)."""
+        return tuple(k for k, dice in enumerate(self.best.dice) if dice < _NOTHING)
 
 
 def train(
@@ -117,7 +120,7 @@ def train_on(
     patches = make_patches(data, settings)
     _check_classes(patches.training, patches.validation, settings.class_names, reporter)
     (output / "settings.yaml").write(commented_yaml(settings))
-    resume = Resume((output / "last.pt").local_path(), _key(data, settings))
+    resume = Resume((output / "last.pt").local_path(), course_of(data, settings), what_changed)
     if work.overwrite:
         forget_progress(resume.path)
     with torch.random.fork_rng(devices=[]):
@@ -214,13 +217,3 @@ def _check_classes(
                 f"class {name!r} is labelled nowhere in the {len(validation)} patches to validate with; the best epoch "
                 "is chosen without it"
             )
-
-
-def _key(data: TrainingData, settings: TrainSettings) -> str:
-    """Identify everything that decides on the course of a training."""
-    kept = settings.model_dump(mode="json", exclude=_FREE_TOP)
-    for name in _FREE_FIT:
-        del kept["fit"][name]
-    content = {"settings": kept, "precision": settings.hardware.precision, "data": data.identities}
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -11,7 +11,7 @@ import numpy as np
 
 from deepict_dask.config import IngestSettings, PickSettings, SegmentSettings
 from deepict_dask.config.sweep import JudgeSettings
-from deepict_dask.config.training import TomogramSettings, TrainSettings
+from deepict_dask.config.training import LabelSettings, TomogramSettings, TrainSettings
 from deepict_dask.errors import InputError
 from deepict_dask.io.inputs import tomogram_name
 from deepict_dask.io.location import Location
@@ -170,10 +170,17 @@ def _in_box(particles: Particles, t: TomogramSettings) -> Particles:
     return replace(particles, **kept, touches_edge=None, bounding_box=None)
 
 
-def _truth_masks(t: TomogramSettings, classes: tuple[str, ...]) -> dict[str, tuple[str, int | None]]:
-    """Give the mask of each class, and which of its values is the class."""
+def _truth_masks(
+    t: TomogramSettings, classes: tuple[str, ...]
+) -> dict[str, tuple[str, tuple[int, ...] | None]]:
+    """Give the mask of each class, and which of its values are the class."""
     if isinstance(t.masks, dict):
-        return {n: (path, None) for n, path in t.masks.items()}
+        return {
+            n: (given.path, tuple(given.values) if given.values else None)
+            if isinstance(given, LabelSettings)
+            else (given, None)
+            for n, given in t.masks.items()
+        }
     assert t.masks is not None
     made = open_image(t.masks)
     known = made.classes or []
@@ -182,7 +189,7 @@ def _truth_masks(t: TomogramSettings, classes: tuple[str, ...]) -> dict[str, tup
             f"the masks {t.masks} of {t.tomogram} are not one volume of {', '.join(classes)} to compare voxels with; "
             "give positions, or a volume per class"
         )
-    return {n: (t.masks, known.index(n) + 1 if len(known) > 1 else None) for n in classes}
+    return {n: (t.masks, (known.index(n) + 1,) if len(known) > 1 else None) for n in classes}
 
 
 def _compare_voxels(

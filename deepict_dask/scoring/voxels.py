@@ -51,7 +51,7 @@ def evaluate_voxels(
     pairs: Sequence[tuple[str, str]] = (),
     threshold: float = 0.5,
     class_name: str | Sequence[str] | None = None,
-    truth_value: int | None = None,
+    truth_value: int | tuple[int, ...] | None = None,
     resample: bool = False,
     reporter: Reporter | None = None,
 ) -> Evaluation:
@@ -72,8 +72,8 @@ def evaluate_voxels(
         A voxel is predicted if its probability is strictly above.
     class_name : str or sequence of str, optional
         Classes of the maps; all unless given.
-    truth_value : int, optional
-        Only this value of the truth belongs to the class; what is above 0 unless given.
+    truth_value : int or tuple of int, optional
+        Only this value of the truth, or these, belong to the class; what is above 0 unless given.
     resample : bool
         Whether a truth on other voxels than those of the tomogram or the map is resampled.
     reporter : Reporter, optional
@@ -202,12 +202,12 @@ def _count(
     truth: str,
     class_name: str,
     threshold: float,
-    truth_value: int | None,
+    truth_value: int | tuple[int, ...] | None,
     resample: bool,
     reporter: Reporter,
 ) -> VoxelCounts:
     path = str(truth).replace("{name}", volume.name).replace("{class}", class_name)
-    values = None if truth_value is None else (truth_value,)
+    values = (truth_value,) if isinstance(truth_value, int) else truth_value
     _, mask = open_mask(
         path,
         volume.grid,

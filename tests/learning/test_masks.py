@@ -15,7 +15,7 @@ from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import open_image
 from deepict_dask.io.source import open_source
 from deepict_dask.learning.masks import masks as masks_with
-from deepict_dask.learning.masks import read_positions
+from deepict_dask.learning.positions import read_positions
 from deepict_dask.particles import Particles
 from deepict_dask.simulation import TRUTH_DTYPE
 from deepict_dask.stages.report import Reporter

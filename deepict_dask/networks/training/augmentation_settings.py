@@ -22,7 +22,8 @@ class AugmentationSettings:
         Mirror along z, y and x, each every other time. Changes the hand of particles, which cannot be
         seen at 10 A per voxel.
     rot90 : bool
-        Rotate by a multiple of 90 degrees about z.
+        Rotate by a multiple of 90 degrees about z, which turns the missing wedge to a direction that tomograms of one
+        tilt axis do not have.
     rot90_all_axes : bool
         Rotate so about all axes, which turns the missing wedge away from z.
     rotation : float
@@ -52,7 +53,7 @@ class AugmentationSettings:
     """
 
     flips: bool = True
-    rot90: bool = True
+    rot90: bool = False
     rot90_all_axes: bool = False
     rotation: float = 0.0
     rotation_all_axes: bool = False

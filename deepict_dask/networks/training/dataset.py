@@ -111,22 +111,24 @@ def draw_patches(
 ) -> list[PatchIndex]:
     """Choose the patches of several tomograms; see `select_patches` for the rule.
 
+    A tomogram in which nothing is labelled teaches what is none: all of its patches are taken.
+
     Raises
     ------
     InputError
-        If a tomogram has none.
+        If a tomogram in which something is labelled has none.
     """
     patches: list[PatchIndex] = []
     for t in tomograms:
-        own = select_patches(
-            t.target,
-            patch,
-            overlap,
-            min_label_fraction,
-            max_label_fraction=max_label_fraction,
-            box=t.region,
-            tomogram=t.name,
-        )
+        every = select_patches(t.target, patch, overlap, None, box=t.region, tomogram=t.name)
+        own = [
+            p
+            for p in every
+            if min_label_fraction is None
+            or min_label_fraction < max(p.labelled) / patch**3 < max_label_fraction
+        ]
+        if not own and not any(map(any, (p.labelled for p in every))):
+            own = every
         if not own:
             raise InputError(
                 f"{t.name} has no patch of {patch} voxels with more than {min_label_fraction} of it labelled; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
@@ -127,6 +128,10 @@ class Fit:
     ended_by: str
 
 
+def _changed(old: str, new: str) -> str:
+    return "settings or data have changed"
+
+
 @dataclass(frozen=True)
 class Resume:
     """Where the loop keeps its state after every epoch.
@@ -137,7 +142,10 @@ class Resume:
         The file.
     key : str
         Identifies network, data and settings; a state with another key is refused.
+    difference : callable
+        Says of the state's key and this one what differs, to end a sentence that begins with "since".
     """
 
     path: Path
     key: str
+    difference: Callable[[str, str], str] = _changed

@@ -80,8 +80,8 @@ def load_progress(place: Resume) -> tuple[dict[str, Any], list[Epoch], str | Non
         ) from error
     if version != _VERSION or key != place.key:
         raise OutputExistsError(
-            f"{place.path} belongs to a training with other settings or other data; use --overwrite to begin anew, "
-            "or another output folder"
+            f"{place.path} belongs to another training, since {place.difference(str(key), place.key)}; use --overwrite to "
+            "begin anew, or another output folder"
         )
     return parts, history, ended_by
 

@@ -209,6 +209,19 @@ def test_patches_stay_within_a_region(tomograms):
     assert all(torch.isfinite(x).all() for x, _ in dataset)
 
 
+def one_voxel(shape):
+    target = np.zeros(shape, "u1")
+    target[3, 4, 5] = 1
+    return target
+
+
+def test_a_tomogram_without_particles_teaches_what_is_none(tomograms):
+    a, b = tomograms
+    nothing = replace(a, name="none", target=np.zeros(SHAPES["a"], "u1"))
+    every = draw_patches([nothing], PATCH, 3, None)
+    assert len(every) > 1 and draw_patches([nothing, b], PATCH, 3) == every + draw_patches([b], PATCH, 3)
+
+
 def wrong(tomograms, patches, what):
     a, b = tomograms
     return {
@@ -218,7 +231,7 @@ def wrong(tomograms, patches, what):
         "classes": lambda: PatchDataset([a, replace(b, target=b.target[0])], patches, PATCH),
         "names": lambda: PatchDataset([a, a], patches, PATCH),
         "unknown": lambda: PatchDataset([a], patches, PATCH),
-        "empty": lambda: draw_patches([replace(a, target=np.zeros(SHAPES["a"], "u1"))], PATCH, 3),
+        "thin": lambda: draw_patches([replace(a, target=one_voxel(SHAPES["a"]))], PATCH, 3),
     }[what]
 
 
@@ -231,7 +244,7 @@ def wrong(tomograms, patches, what):
         ("classes", "same classes"),
         ("names", "same name"),
         ("unknown", "tomogram 'b'"),
-        ("empty", "lower min_label_fraction, or check its mask"),
+        ("thin", "lower min_label_fraction, or check its mask"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused_with_a_reason(tomograms, patches, what, words):
