@@ -248,7 +248,9 @@ class Architecture:
         FormatError
             For any other network.
         """
-        levels = {int(m[1]) for name in shapes if (m := re.fullmatch(r"encoder\.(\d+)\.0\.weight", name))}
+        levels = {
+            int(m[1]) for name in shapes if (m := re.fullmatch(r"encoder\.([0-9]{1,3})\.0\.weight", name))
+        }
         first, last = shapes.get("encoder.0.0.weight"), shapes.get("out_conv.weight")
         if not levels or first is None or last is None or len(first) != 5 or len(last) != 5:
             raise FormatError(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from deepict_dask.names import check_classes, check_name
 from deepict_dask.networks.architecture import Architecture
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
@@ -55,7 +56,7 @@ class ModelCard(BaseModel):
     model_config = _FROZEN
 
     card_version: Literal[1] = 1
-    name: str = Field(min_length=1, max_length=200, pattern=r"^[^/\\\x00]+$")
+    name: str
     classes: tuple[str, ...] = Field(min_length=1)
     architecture: Architecture
     voxel_size: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -65,6 +66,16 @@ class ModelCard(BaseModel):
     license: str = ""
     package_version: str = ""
     description: str = ""
+
+    @field_validator("name")
+    @classmethod
+    def _name_of_files(cls, name: str) -> str:
+        return check_name(name, "the network of the model card")
+
+    @field_validator("classes")
+    @classmethod
+    def _names_of_classes(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        return check_classes(classes, "the model card")
 
     @model_validator(mode="after")
     def _one_name_per_class(self) -> ModelCard:

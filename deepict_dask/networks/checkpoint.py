@@ -17,12 +17,18 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from deepict_dask.atomic import publish
+from deepict_dask.data import demo_network_path
 from deepict_dask.errors import FormatError, InputError, MissingFileError
+from deepict_dask.names import what_is_wrong
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.card import ModelCard
-from deepict_dask.networks.pickles import read_torch_checkpoint, tensors_of
+from deepict_dask.networks.pickles import Record, read_torch_checkpoint
+from deepict_dask.networks.weights import find_weights
 
 State = dict[str, np.ndarray]
+BUNDLED = "demo_network"
+"""What the network that comes with the package is called, in the place of a path."""
 _CARD_KEY = "deepict_dask.card"
 
 
@@ -46,13 +52,17 @@ class LoadedModel:
     checksum: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A checkpoint by reference: everything but the weights, so it is small and picklable."""
 
     path: Path
     checksum: str
     card: ModelCard
+
+    def __repr__(self) -> str:
+        size = "unknown voxel size" if self.card.voxel_size is None else f"{self.card.voxel_size:g} A"
+        return f"<Model {self.card.name}: {', '.join(self.classes)}; {size}; halo {self.halo}>"
 
     @property
     def architecture(self) -> Architecture:
@@ -76,7 +86,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     Parameters
     ----------
     path : path-like
-        ``.safetensors``, a folder that holds one, or the original's ``.pth``.
+        ``.safetensors``, a folder that holds one, or the original's ``.pth``; ``"demo_network"`` is the network
+        that comes with the package, unless there is such a file.
 
     Raises
     ------
@@ -94,7 +105,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> LoadedModel:
     ----------
     path : path-like
         ``.safetensors``, a folder that holds one, or the original's ``.pth``, also one saved under
-        DataParallel or without a descriptor.
+        DataParallel, torch.compile or Lightning, or without a descriptor; or ``"demo_network"``.
 
     Raises
     ------
@@ -104,10 +115,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> LoadedModel:
     UnsafeCheckpointError
         Where a pickle asks for code.
     """
-    file = _checkpoint_file(Path(path))
-    if file.suffix.lower() in (".h5", ".hdf5", ".keras"):
+    return _load(_checkpoint_file(Path(path)), {})
+
+
+def _load(file: Path, entries: Mapping[str, Any]) -> LoadedModel:
+    suffix = file.suffix.lower()
+    if suffix in (".h5", ".hdf5", ".keras"):
         raise FormatError(f"{file} is a Keras network, not a 3D U-Net; give a .safetensors or .pth file")
-    card, state = _read_safetensors(file) if file.suffix.lower() == ".safetensors" else _read_pth(file)
+    card, state = _read_safetensors(file) if suffix == ".safetensors" else _read_pth(file, entries)
+    state = _with_counters(state)
     card.architecture.check_shapes({name: array.shape for name, array in state.items()}, str(file))
     for name, array in state.items():
         if not np.isfinite(array).all():
@@ -146,9 +162,10 @@ def save_checkpoint(path: str | os.PathLike[str], state: Mapping[str, Any], card
         file = file / f"{card.name}.safetensors"
     arrays = {name: _numpy(value) for name, value in state.items()}
     card.architecture.check_shapes({name: array.shape for name, array in arrays.items()}, str(file))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    _replace(file, save(arrays, metadata={_CARD_KEY: card.model_dump_json()}))
-    _replace(file.with_suffix(".json"), (card.model_dump_json(indent=2) + "\n").encode())
+    with publish(file) as partial:
+        partial.write_bytes(save(arrays, metadata={_CARD_KEY: card.model_dump_json()}))
+    with publish(file.with_suffix(".json")) as partial:
+        partial.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return file
 
 
@@ -162,14 +179,15 @@ def convert_checkpoint(
     source, destination : path-like
         As for `load_checkpoint` and `save_checkpoint`.
     **card
-        Entries of the card to set, such as ``voxel_size=13.48``, which a ``.pth`` does not know.
+        Entries of the card to set, such as ``voxel_size=13.48``, which a ``.pth`` does not know, or ``classes``
+        where those of the ``.pth`` cannot be names.
 
     Raises
     ------
     InputError
         Where an entry is unknown or wrong, and what loading and saving raise.
     """
-    loaded = load_checkpoint(source)
+    loaded = _load(_checkpoint_file(Path(source)), card)
     try:
         new = ModelCard.model_validate(loaded.card.model_dump() | card)
     except ValidationError as error:
@@ -184,13 +202,18 @@ def file_checksum(path: Path) -> str:
 
 
 def _checkpoint_file(path: Path) -> Path:
+    if str(path) == BUNDLED and not path.exists():
+        return demo_network_path()
     if path.is_dir():
         found = sorted(path.glob("*.safetensors"))
         if len(found) != 1:
             raise FormatError(f"{path} holds {len(found)} .safetensors files; name the one checkpoint to use")
         return found[0]
     if not path.is_file():
-        raise MissingFileError(f"there is no checkpoint {path}; give a .safetensors or .pth file")
+        raise MissingFileError(
+            f"there is no checkpoint {path}; give a .safetensors or .pth file, or {BUNDLED}, which comes with "
+            "the package"
+        )
     return path
 
 
@@ -207,7 +230,7 @@ def _read_safetensors(file: Path) -> tuple[ModelCard, State]:
     beside = file.with_suffix(".json")
     cards = [_card(inside, file)] if inside is not None else []
     if beside.is_file():
-        cards.append(_card(beside.read_text(encoding="utf-8"), beside))
+        cards.append(_card(_text(beside), beside))
     if not cards:
         raise FormatError(
             f"{file} has no model card, neither inside nor as {beside.name}; save it again with its card"
@@ -220,6 +243,15 @@ def _read_safetensors(file: Path) -> tuple[ModelCard, State]:
     return cards[0], state
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise FormatError(
+            f"the model card {file} cannot be read as UTF-8 text ({error!s:.100}); remove it, or save the checkpoint again"
+        ) from error
+
+
 def _card(text: str, place: Path) -> ModelCard:
     try:
         return ModelCard.model_validate_json(text)
@@ -228,40 +260,74 @@ def _card(text: str, place: Path) -> ModelCard:
         raise FormatError(f"the model card of {place} is not valid: {what}") from error
 
 
-def _read_pth(file: Path) -> tuple[ModelCard, State]:
+def _read_pth(file: Path, entries: Mapping[str, Any]) -> tuple[ModelCard, State]:
+    """Read a checkpoint of torch; entries of the card that are given stand for the descriptor's."""
     content, materialize = read_torch_checkpoint(file)
-    inner = content.get("model_state_dict", content.get("state_dict", content))
-    tensors = tensors_of(inner if isinstance(inner, dict) else {})
-    if not tensors:
-        raise FormatError(f"{file} holds no weights (no model_state_dict of tensors)")
-    descriptor: dict[str, Any] = vars(content.get("model_descriptor", object)) or {}
-    known = {key: value for key, value in descriptor.items() if isinstance(key, str)}
-    shapes = {name: tensor.size for name, tensor in tensors.items()}
-    found = Architecture.from_state_dict_shapes(shapes, str(file), elu=known.get("elu") is True)
-    for key, value in (("depth", found.depth), ("initial_features", found.initial_features)):
-        if known.get(key, value) != value:
-            raise FormatError(f"{file}: the descriptor says {key} {known[key]}, but the weights have {value}")
-    classes = _strings(known.get("semantic_classes"))
-    if len(classes) != found.out_classes:
-        classes = tuple(f"class_{i}" for i in range(found.out_classes))
+    tensors = find_weights(content, str(file))
+    described = _described(content.get("model_descriptor"))
+    shapes = _with_counter_shapes({name: tensor.size for name, tensor in tensors.items()})
+    architecture = Architecture.from_state_dict_shapes(shapes, str(file), elu=described.get("elu") is True)
+    for key, value in (("depth", architecture.depth), ("initial_features", architecture.initial_features)):
+        said = described.get(key)
+        if type(said) is int and said != value:
+            raise FormatError(f"{file}: the descriptor says {key} {said:.6g}, but the weights have {value}")
+    classes = _strings(described.get("semantic_classes"))
+    if len(classes) != architecture.out_classes:
+        classes = tuple(f"class_{i}" for i in range(architecture.out_classes))
     metrics = {
-        key: float(content[key])
+        key: float(number)
         for key in ("epoch", "loss")
-        if isinstance(content.get(key), int | float) and np.isfinite(content[key])
+        if isinstance(number := content.get(key), int | float) and abs(number) < 1e300
     }
-    card = ModelCard(
-        name=str(known.get("model_name") or file.stem).replace("/", "_").replace("\\", "_")[:200],
-        classes=classes,
-        architecture=found,
-        training_data=_strings(known.get("training_set")),
-        metrics=metrics,
-        description=f"Converted from {file.name} of the original DeePiCt.",
-    )
+    of_file = {
+        "name": _model_name(described.get("model_name"), file),
+        "classes": classes,
+        "training_data": _strings(described.get("training_set")),
+        "metrics": metrics,
+        "description": f"Converted from {file.name} of the original DeePiCt.",
+    }
+    known = {key: value for key, value in entries.items() if key in of_file}
+    try:
+        card = ModelCard.model_validate(of_file | known | {"architecture": architecture})
+    except ValidationError as error:
+        raise FormatError(
+            f"the descriptor of {file} makes no model card: {_first(error)}; convert_checkpoint sets it otherwise"
+        ) from error
     return card, {name: _float32(materialize(tensor)) for name, tensor in tensors.items()}
 
 
+def _described(descriptor: Any) -> dict[str, Any]:
+    """Give what the original's descriptor says; nothing where it is something else."""
+    said = vars(descriptor) if isinstance(descriptor, Record) else descriptor
+    return (
+        {key: value for key, value in said.items() if isinstance(key, str)} if isinstance(said, dict) else {}
+    )
+
+
+def _model_name(said: Any, file: Path) -> str:
+    for name in (said, file.stem):
+        if isinstance(name, str):
+            usable = name.replace("/", "_").replace("\\", "_").strip().lstrip(".")[:100]
+            if what_is_wrong(usable) is None:
+                return usable
+    return "network"
+
+
+def _with_counters(state: State) -> State:
+    """Add the counters of batch normalization that some programs do not save; nothing is computed from them."""
+    shapes = _with_counter_shapes({name: array.shape for name, array in state.items()})
+    return state | {name: np.zeros((), np.int64) for name in shapes if name not in state}
+
+
+def _with_counter_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    means = [name for name in shapes if name.endswith(".running_mean")]
+    counters = (name.removesuffix("running_mean") + "num_batches_tracked" for name in means)
+    return dict.fromkeys(counters, ()) | dict(shapes)
+
+
 def _strings(value: Any) -> tuple[str, ...]:
-    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
+    is_row = isinstance(value, list | tuple) and all(isinstance(v, str | int | float) for v in value)
+    return tuple(str(v)[:1000] for v in value) if is_row else ()
 
 
 def _float32(array: np.ndarray) -> np.ndarray:
@@ -274,14 +340,9 @@ def _numpy(value: Any) -> np.ndarray:
     return np.ascontiguousarray(_float32(array)).reshape(array.shape)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
-
-
 def _first(error: ValidationError) -> str:
     detail = json.loads(error.json(include_url=False, include_context=False))[0]
-    return (
-        f"{'.'.join(map(str, detail['loc'])) or 'card'}: {detail['msg']} (got {str(detail['input'])[:80]!r})"
-    )
+    message = detail["msg"].removeprefix("Value error, ")
+    if message != detail["msg"]:
+        return str(message)
+    return f"{'.'.join(map(str, detail['loc'])) or 'card'}: {message} (got {str(detail['input'])[:80]!r})"

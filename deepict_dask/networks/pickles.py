@@ -1,20 +1,20 @@
 """Checkpoints of torch read without running what is in their pickles.
 
-A pickle may call any function it names. Here it can name only what the original's checkpoints
-need, and all of it is inert: tensors become descriptions of bytes, everything else a record
-without behavior. torch itself is not needed.
+A pickle may call any function it names. Here it can name only what checkpoints of networks hold, and all of it
+is inert: tensors become descriptions of bytes, everything else a record without behavior. What a file costs in
+memory is bounded by its size before anything is made of it. torch itself is not needed.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -32,18 +32,46 @@ _STORAGES = {
     "ByteStorage": "u1",
     "BoolStorage": "?",
 }
-# Plain numbers that training programs leave in a checkpoint as NumPy scalars; they stay unread.
+# What training programs leave beside the weights: numbers of NumPy, paths, options. They stay unread.
 _INERT = {
     ("numpy", "dtype"),
+    ("numpy", "ndarray"),
     ("numpy.core.multiarray", "scalar"),
     ("numpy._core.multiarray", "scalar"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
     ("_codecs", "encode"),
+    ("argparse", "Namespace"),
+    ("pathlib", "Path"),
+    ("pathlib", "PosixPath"),
+    ("pathlib", "PurePosixPath"),
+    ("pathlib", "WindowsPath"),
+    ("torch", "Size"),
+    ("torch", "device"),
+    *(("torch", f"{kind}{bits}") for kind in ("float", "int") for bits in (8, 16, 32, 64)),
+    ("torch", "bfloat16"),
+    ("torch", "bool"),
+    ("torch", "uint8"),
+    ("lightning.fabric.utilities.data", "AttributeDict"),
+    ("lightning_fabric.utilities.data", "AttributeDict"),
+    ("pytorch_lightning.utilities.parsing", "AttributeDict"),
 }
+_TENSORS = ("_rebuild_tensor", "_rebuild_tensor_v2")
+_PARAMETERS = ("_rebuild_parameter", "_rebuild_parameter_with_state")
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_MOST_AXES = 32
+_BOMB = "it asks for more memory than a file of its size can need; it is damaged or made to do harm"
+
+
+class _Sealed:
+    """What a pickle cannot change once it is made."""
+
+    def __setstate__(self, state: Any) -> NoReturn:
+        raise pickle.UnpicklingError("it changes what is not its own")
 
 
 @dataclass
-class _Storage:
+class _Storage(_Sealed):
     kind: str
     key: str
     n: int
@@ -51,7 +79,7 @@ class _Storage:
 
 
 @dataclass(frozen=True)
-class PickledTensor:
+class PickledTensor(_Sealed):
     """A tensor as the pickle describes it: where its numbers lie, not yet read."""
 
     storage: _Storage
@@ -60,54 +88,133 @@ class PickledTensor:
     stride: tuple[int, ...]
 
 
+class _Maker(_Sealed):
+    """A function of this module that a pickle may ask for."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._make(*arguments)
+
+
+class Record:
+    """What the original says of a network beside its weights: attributes, and nothing else."""
+
+    def __setstate__(self, state: Any) -> None:
+        # The dictionary itself: a copy for each of many records of one dictionary would fill the memory.
+        if isinstance(state, dict):
+            self.__dict__ = state
+
+
+class _Ordered(dict):
+    """An ordered dictionary; the attributes that torch adds to it are dropped."""
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _Ignored:
+    """What takes anything, and keeps nothing of it."""
+
+    def __init__(self, *arguments: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
 class _AllowList(pickle.Unpickler):
     """Unpickler that knows a handful of names and refuses all others."""
 
-    def __init__(self, file: io.BufferedIOBase, place: str) -> None:
-        super().__init__(file, encoding="utf-8")
+    def __init__(self, content: bytes, place: str) -> None:
+        super().__init__(io.BytesIO(content), encoding="utf-8")
         self.storages: dict[str, _Storage] = {}
         self._place = place
+        self._left_to_copy = len(content)
         # Fresh classes per load: a pickle that tampers with them cannot reach the next one.
-        self._record = type("Record", (), {})
-        ignore = {"__init__": lambda self, *args: None, "__setstate__": lambda self, state: None}
-        self._ignored = type("Ignored", (), ignore)
+        self._record = type("Record", (Record,), {})
+        self._ignored = type("Ignored", (_Ignored,), {})
+        self._known: dict[tuple[str, str], Any] = {
+            ("collections", "OrderedDict"): _Maker(self._ordered),
+            ("constants.statistics", "ModelDescriptor"): self._record,
+            **dict.fromkeys(_INERT, self._ignored),
+            **dict.fromkeys((("torch._utils", name) for name in _TENSORS), _Maker(self._tensor)),
+            **dict.fromkeys((("torch._utils", name) for name in _PARAMETERS), _Maker(self._parameter)),
+            **{("torch", name): name for name in _STORAGES},
+        }
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return self._tensor
-        if module == "torch" and name in _STORAGES:
-            return name
-        if (module, name) == ("constants.statistics", "ModelDescriptor"):
-            return self._record
-        if (module, name) in _INERT:
-            return self._ignored
+        if (module, name) in self._known:
+            return self._known[module, name]
         raise UnsafeCheckpointError(
-            f"{self._place} asks to run {module}.{name}, which is not on the list of what a checkpoint may name; "
+            f"{self._place} asks to run {module:.60}.{name:.60}, which is not on the list of what a checkpoint may name; "
             "nothing was run; if you trust its author, have them save the weights as safetensors"
         )
 
     def persistent_load(self, pid: Any) -> _Storage:
         # The legacy format has a sixth entry, the view of one storage inside another; only None is in use.
-        if not (
+        is_storage = (
             isinstance(pid, tuple) and len(pid) in (5, 6) and pid[0] == "storage" and pid[5:] in ((), (None,))
+        )
+        _, kind, key, _, n = pid[:5] if is_storage else (None,) * 5
+        if not (
+            isinstance(kind, str)
+            and kind in _STORAGES
+            and isinstance(key, str)
+            and isinstance(n, int)
+            and _whole(n)
         ):
+            # What is there instead is not shown: a few bytes can describe something of any length.
             raise FormatError(
-                f"{self._place}: a stored tensor is described by {pid!r:.60}, which is not torch's form"
-            )
-        _, kind, key, _, n = pid[:5]
-        if kind not in _STORAGES or not isinstance(key, str) or not _whole(n):
-            raise FormatError(
-                f"{self._place}: a stored tensor is described by {pid!r:.60}, which is not torch's form"
+                f"{self._place}: a stored tensor is not described in torch's form; save it again"
             )
         return self.storages.setdefault(key, _Storage(kind, key, n))
 
     def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> PickledTensor:
-        integers = isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride)
+        integers = (
+            isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride) <= _MOST_AXES
+        )
         if not (isinstance(storage, _Storage) and integers and all(map(_whole, (offset, *size, *stride)))):
-            raise FormatError(f"{self._place}: a tensor has the size {size!r:.60}, which is not torch's form")
+            raise FormatError(
+                f"{self._place}: the size of a tensor is not described in torch's form; save it again"
+            )
         return PickledTensor(storage, offset, size, stride)
+
+    def _parameter(self, tensor: Any, *_: Any) -> PickledTensor:
+        if not isinstance(tensor, PickledTensor):
+            raise FormatError(
+                f"{self._place}: a parameter without a tensor is not torch's form; save it again"
+            )
+        return tensor
+
+    def _ordered(self, *pairs: Any) -> dict[Any, Any]:
+        if len(pairs) > 1 or not all(isinstance(p, list | tuple) for p in pairs):
+            raise FormatError(
+                f"{self._place}: an OrderedDict is not made of pairs; save the checkpoint again"
+            )
+        # Each pair stands in the file; what is copied more often than that would fill the memory.
+        self._left_to_copy -= sum(map(len, pairs))
+        if self._left_to_copy < 0:
+            raise FormatError(f"{self._place}: {_BOMB}")
+        return _Ordered(*pairs)
+
+
+class _File(io.BufferedReader):
+    """A file of which no more is asked than there is: memory for what is asked is taken before it is read."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.size = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self.size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def read_torch_checkpoint(path: Path) -> tuple[dict[Any, Any], Callable[[PickledTensor], np.ndarray]]:
@@ -121,7 +228,7 @@ def read_torch_checkpoint(path: Path) -> tuple[dict[Any, Any], Callable[[Pickled
     Returns
     -------
     checkpoint : dict
-        What was saved; tensors are `PickledTensor`, unknown records have only attributes.
+        What was saved; tensors and parameters are `PickledTensor`, the original's descriptor a `Record`.
     materialize : callable
         Turns a `PickledTensor` into a numpy.ndarray (bfloat16 becomes float32).
 
@@ -133,65 +240,111 @@ def read_torch_checkpoint(path: Path) -> tuple[dict[Any, Any], Callable[[Pickled
         Where the file is damaged or something else.
     """
     try:
-        content, order = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
+        with _File(path) as file:
+            content, storages, order = _read_zip(file, path) if _is_zip(file) else _read_legacy(file, path)
     except (UnsafeCheckpointError, FormatError):
         raise
     except Exception as error:  # a hostile or broken pickle may raise anything at all
         raise FormatError(
-            f"{path} cannot be read as a checkpoint of torch ({type(error).__name__}: {error}); "
+            f"{path} cannot be read as a checkpoint of torch ({type(error).__name__}: {error!s:.200}); "
             "it is damaged or another kind of file"
         ) from error
     if not isinstance(content, dict):
         raise FormatError(f"{path} holds a {type(content).__name__}, not the dictionary of a checkpoint")
-    return content, lambda tensor: _materialize(tensor, order, str(path))
+    left = sum(storage.n for storage in storages)
+
+    def materialize(tensor: PickledTensor) -> np.ndarray:
+        nonlocal left
+        array = _materialize(tensor, order, str(path))
+        # Many tensors may share one storage; together they are no more than what is stored.
+        left -= array.size
+        if left < 0:
+            raise FormatError(f"{path}: {_BOMB}")
+        return array
+
+    return content, materialize
 
 
-def _read_zip(path: Path) -> tuple[Any, Literal["<", ">"]]:
-    with zipfile.ZipFile(path) as archive:
-        pickles = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
+def _is_zip(file: _File) -> bool:
+    found = zipfile.is_zipfile(file)
+    file.seek(0)
+    return found
+
+
+_Content = tuple[Any, list[_Storage], Literal["<", ">"]]
+
+
+def _read_zip(file: _File, path: Path) -> _Content:
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+        pickles = [
+            e.filename for e in entries if e.filename.count("/") == 1 and e.filename.endswith("/data.pkl")
+        ]
         if len(pickles) != 1:
             raise FormatError(f"{path} is a zip archive, but holds no data.pkl of a checkpoint")
         folder = pickles[0].removesuffix("data.pkl")
         # torch stores without compression; a compressed entry could unpack to any size.
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
             raise FormatError(f"{path} is a compressed zip archive; torch's checkpoints are not compressed")
-        unpickler = _AllowList(io.BytesIO(archive.read(pickles[0])), str(path))
-        content = unpickler.load()
+        # Entries may lie about their size, or all be the same bytes.
+        if sum(max(e.file_size, e.compress_size) for e in entries) > file.size:
+            raise FormatError(f"{path}: {_BOMB}")
+        content, storages = _unpickle(archive.read(pickles[0]), str(path))
         names = set(archive.namelist())
-        for storage in unpickler.storages.values():
+        for storage in storages.values():
             if f"{folder}data/{storage.key}" not in names:
                 raise FormatError(
-                    f"{path}: the numbers of tensor {storage.key} are missing; copy the file again"
+                    f"{path}: the numbers of tensor {storage.key:.40} are missing; copy the file again"
                 )
             storage.data = archive.read(f"{folder}data/{storage.key}")
         order = archive.read(f"{folder}byteorder") if f"{folder}byteorder" in names else b"little"
-    return content, ">" if order == b"big" else "<"
+    return content, list(storages.values()), ">" if order == b"big" else "<"
 
 
-def _read_legacy(path: Path) -> tuple[Any, Literal["<", ">"]]:
-    with path.open("rb") as file:
-        magic, version = (_AllowList(file, str(path)).load() for _ in range(2))
-        if magic != _LEGACY_MAGIC or version != 1001:
-            raise FormatError(f"{path} is not a checkpoint of torch (it starts with {magic!r:.40})")
-        system = _AllowList(file, str(path)).load()
-        unpickler = _AllowList(file, str(path))
-        content = unpickler.load()
-        keys = _AllowList(file, str(path)).load()
-        for key in keys:
-            n = int.from_bytes(file.read(8), "little")
-            storage = unpickler.storages.get(key)
-            if storage is None or n != storage.n:
-                raise FormatError(
-                    f"{path}: the numbers of tensor {key!r:.40} are not as described; copy the file again"
-                )
-            storage.data = file.read(n * _width(storage.kind))
-    return content, "<" if system.get("little_endian", True) else ">"
+def _read_legacy(file: _File, path: Path) -> _Content:
+    magic, version = (_unpickle(_next_pickle(file), str(path))[0] for _ in range(2))
+    if magic != _LEGACY_MAGIC or version != 1001:
+        raise FormatError(f"{path} is not a checkpoint of torch (it does not start as one)")
+    system, _ = _unpickle(_next_pickle(file), str(path))
+    content, storages = _unpickle(_next_pickle(file), str(path))
+    keys, _ = _unpickle(_next_pickle(file), str(path))
+    for key in keys:
+        n = int.from_bytes(file.read(8), "little")
+        storage = storages.get(key)
+        if storage is None or n != storage.n or storage.data is not None:
+            raise FormatError(f"{path}: the numbers of a tensor are not as described; copy the file again")
+        storage.data = file.read(n * _width(storage.kind))
+    return content, list(storages.values()), "<" if system.get("little_endian", True) else ">"
+
+
+def _next_pickle(file: _File) -> bytes:
+    start = file.tell()
+    for _ in pickletools.genops(file):
+        pass
+    end = file.tell()
+    file.seek(start)
+    return file.read(end - start)
+
+
+def _unpickle(content: bytes, place: str) -> tuple[Any, dict[str, _Storage]]:
+    """Load one pickle, if it asks for no more memory than its length allows."""
+    # genops itself refuses strings and numbers that are longer than what follows.
+    for n_before, (opcode, argument, position) in enumerate(pickletools.genops(content)):
+        # The table of what may be used again is as long as the largest number in it; pickles count up.
+        grows = opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > n_before
+        too_long = opcode.name == "FRAME" and (argument or 0) > len(content) - (position or 0)
+        if grows or too_long:
+            raise FormatError(f"{place}: {_BOMB}")
+    unpickler = _AllowList(content, place)
+    return unpickler.load(), unpickler.storages
 
 
 def _materialize(tensor: PickledTensor, order: Literal["<", ">"], place: str) -> np.ndarray:
     storage = tensor.storage
     if storage.data is None or len(storage.data) != storage.n * _width(storage.kind):
-        raise FormatError(f"{place}: the numbers of tensor {storage.key} are cut short; copy the file again")
+        raise FormatError(
+            f"{place}: the numbers of tensor {storage.key:.40} are cut short; copy the file again"
+        )
     if storage.kind == "BFloat16Storage":
         halves = np.frombuffer(storage.data, f"{order}u2").astype(np.uint32)
         flat = (halves << 16).view(np.float32)
@@ -206,14 +359,6 @@ def _materialize(tensor: PickledTensor, order: Literal["<", ">"], place: str) ->
         )
     strides = [step * flat.itemsize for step in tensor.stride]
     return np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.size, strides).copy()
-
-
-def tensors_of(state: Mapping[Any, Any]) -> dict[str, PickledTensor]:
-    """Pick the named tensors out of a dictionary, without the ``module.`` of DataParallel."""
-    named = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, PickledTensor)}
-    if named and all(name.startswith("module.") for name in named):
-        named = {name.removeprefix("module."): tensor for name, tensor in named.items()}
-    return named
 
 
 def _width(kind: str) -> int:

@@ -302,11 +302,19 @@ def test_one_tomogram_is_split_by_patch(cells, tmp_path):
     [
         ({"masks": {"ribosome": "nowhere.mrc", "fas": "nowhere.mrc"}}, MissingFileError, "nowhere.mrc"),
         ({"positions": "nowhere.csv"}, MissingFileError, "nowhere.csv"),
-        ({"masks": {"ribosome": "FOLDER/short.mrc", "fas": "FOLDER/short.mrc"}}, InputError,
+        ({"masks": {"ribosome": "FOLDER/short.mrc", "fas": "FOLDER/other.mrc"}}, InputError,
          r"class 'ribosome' .* has 27 x 60 x 68 voxels .*, but the tomogram has 28 x 60 x 68"),
-        ({"positions": "FOLDER/none.csv"}, InputError, "no positions of class ribosome, fas for a"),
+        ({"masks": {"ribosome": "FOLDER/short.mrc", "fas": "FOLDER/short.mrc"}}, InputError,
+         r"short.mrc is given for the classes 'ribosome' and 'fas' of .*a.mrc, and holds the values 1; say which"),
+        ({"masks": {"ribosome": {"path": "FOLDER/short.mrc", "values": [1, 2]},
+                    "fas": {"path": "FOLDER/short.mrc", "values": [2]}}}, InputError, "holds the values 1; say which"),
+        ({"masks": {"ribosome": "FOLDER/whole.mrc", "fas": "FOLDER/other.mrc"}}, InputError,
+         r"'ribosome' .*whole.mrc is above 0 in all of its 114240 voxels"),
+        ({"positions": {"ribosome": "FOLDER/plain.csv", "fas": "FOLDER/plain.csv"}}, InputError,
+         "plain.csv is given for the classes 'ribosome' and 'fas', and has no column class"),
+        ({"positions": "FOLDER/none.csv"}, InputError, "no particles of class 'ribosome', 'fas', but of tric"),
         ({"positions": "FOLDER/none.csv", "masks": {"fas": "FOLDER/short.mrc"}}, InputError,
-         "no positions of class ribosome for a"),
+         "no particles of class 'ribosome', but of tric"),
         ({"positions": "FOLDER/../NAME/a.csv", "masks": {"fas": "FOLDER/short.mrc"}}, InputError,
          r"class 'fas' .* has 27 x 60 x 68 voxels"),
         ({"positions": "FOLDER/plain.csv"}, InputError, "no column class"),
@@ -316,6 +324,8 @@ def test_one_tomogram_is_split_by_patch(cells, tmp_path):
 )  # fmt: skip
 def test_data_that_does_not_fit_is_said(cells, tmp_path, what, kind, said):
     write_mrc(tmp_path / "short.mrc", np.ones((27, 60, 68), "i1"))
+    write_mrc(tmp_path / "other.mrc", np.ones((27, 60, 68), "i1"))
+    write_mrc(tmp_path / "whole.mrc", np.ones((28, 60, 68), "i1"))
     (tmp_path / "none.csv").write_text("class,z,y,x\ntric,3,4,5\n")
     (tmp_path / "plain.csv").write_text("z,y,x\n3,4,5\n")
     filled = json.loads(
@@ -338,3 +348,65 @@ def test_without_the_extra_training_goes_on_and_says_what_is_missing(cells, tmp_
     assert any(
         "without tensorboard and matplotlib there are no TensorBoard logs" in s for s in reporter.warned
     )
+
+
+def test_tomograms_without_particles_are_background(cells, tmp_path):
+    (tmp_path / "none.csv").write_text("z,y,x\n")
+    write_mrc(tmp_path / "none.mrc", np.zeros((28, 60, 68), "i1"))
+    tomograms = tree(cells, tmp_path)["tomograms"]
+    empty = [
+        {"name": "t", "tomogram": str(cells / "a.mrc"), "positions": str(tmp_path / "none.csv")},
+        {"name": "m", "tomogram": str(cells / "a.mrc"),
+         "masks": {"ribosome": str(tmp_path / "none.mrc")}, "positions": {"fas": str(tmp_path / "none.csv")}},
+    ]  # fmt: skip
+    chosen = settings(cells, tmp_path, tomograms=[*tomograms, *empty])
+    data = prepare_training_data(chosen, Work())
+    assert [bool(t.target[:, :, :, :].any()) for t in data.tomograms] == [True, True, False, False]
+    patches = make_patches(data, chosen)
+    assert {p.tomogram for p in patches.training.patches} == {"a", "t", "m"}
+    assert len({i["target"] if isinstance(i["target"], str) else "m" for i in data.identities.values()}) == 2
+
+
+def test_a_volume_of_labels_serves_two_classes_by_value(cells, tmp_path):
+    labels = np.zeros((28, 60, 68), "i1")
+    labels[3:9, 5:20, 7:30], labels[12:20, 30:50, 40:60] = 1, 2
+    labels[22:25, 30:50, 40:60] = 3
+    write_mrc(tmp_path / "labels.mrc", labels)
+    path = str(tmp_path / "labels.mrc")
+    masks = {"ribosome": {"path": path, "values": [1]}, "fas": {"path": path, "values": [2, 3]}}
+    one = {"tomogram": str(cells / "a.mrc"), "masks": masks}
+    data = prepare_training_data(
+        settings(cells, tmp_path, tomograms=[one], split={"split": "patch", "validation": 0.3}), Work()
+    )
+    target = data.tomograms[0].target[:, :, :, :]
+    np.testing.assert_array_equal(target, np.stack([labels == 1, labels >= 2]))
+
+
+def test_a_radius_in_angstrom_is_named_as_such(cells, tmp_path):
+    classes = [{"name": "ribosome", "radius": 135}, {"name": "fas", "radius": 6, "unit": "voxels"}]
+    with pytest.raises(
+        InputError, match=r"135 nm .* is 200 voxels wide.*in A, the radius is 13.5 nm or 10 voxels"
+    ):
+        prepare_training_data(settings(cells, tmp_path / "a", classes=classes), Work())
+    classes[0] |= {"radius": 10, "unit": "voxels"}
+    listening = Listening()
+    prepare_training_data(settings(cells, tmp_path / "b", classes=classes), Work(listening))
+    assert len(listening.warned) == 2 and "more than a patch of 16; if 10 is in A" in listening.warned[0]
+
+
+def test_what_has_changed_since_a_training_is_said_in_words(cells, tmp_path):
+    (tmp_path / "a.csv").write_text((cells / "a.csv").read_text())
+    given = tree(cells, tmp_path / "t", fit={"epochs": 1})
+    given["tomograms"][0]["positions"] = str(tmp_path / "a.csv")
+    train(TrainSettings.model_validate(given), Work())
+    other = given | {"augmentation": {"rotation": 10, "gaussian_noise": 0.2}}
+    with pytest.raises(OutputExistsError, match="made with augmentation: rotation 180.0 and not 10.0"):
+        train(TrainSettings.model_validate(other), Work())
+    rows = (tmp_path / "a.csv").read_text().splitlines()
+    (tmp_path / "a.csv").write_text("\n".join(rows[:-1]) + "\n")
+    with pytest.raises(OutputExistsError, match=r"the positions of a have changed \(class") as error:
+        train(TrainSettings.model_validate(given), Work())
+    assert "sha256" not in str(error.value)
+    elsewhere = given | {"data": str(tmp_path / "elsewhere")}
+    with pytest.raises(OutputExistsError, match="the positions of a have changed; use --overwrite"):
+        train(TrainSettings.model_validate(elsewhere), Work())

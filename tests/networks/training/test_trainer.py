@@ -229,7 +229,7 @@ def test_a_loss_that_is_no_number_ends_training_with_a_way_out(tmp_path):
 def test_a_state_of_other_settings_or_a_damaged_one_is_refused(tmp_path):
     place = Resume(tmp_path / "last.pt", "key")
     fit(net(), patches(), replace(QUICK, epochs=1), resume=place)
-    with pytest.raises(OutputExistsError, match="other settings"):
+    with pytest.raises(OutputExistsError, match="another training, since settings or data have changed"):
         fit(net(), patches(), QUICK, resume=replace(place, key="another"))
     place.path.write_bytes(place.path.read_bytes()[:500])
     with pytest.raises(InputError, match="remove it to train from the beginning"):
