@@ -19,6 +19,7 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 
 from deepict_dask.errors import FormatError, UnsafeCheckpointError
+from deepict_dask.networks.pickle_costs import is_modest
 
 _STORAGES = {
     "FloatStorage": "f4",
@@ -47,6 +48,9 @@ _INERT = {
     ("pathlib", "PurePosixPath"),
     ("pathlib", "WindowsPath"),
     ("torch", "Size"),
+    ("torch", "Tensor"),
+    ("torch.nn.parameter", "Buffer"),
+    ("torch.nn.parameter", "Parameter"),
     ("torch", "device"),
     *(("torch", f"{kind}{bits}") for kind in ("float", "int") for bits in (8, 16, 32, 64)),
     ("torch", "bfloat16"),
@@ -60,7 +64,7 @@ _TENSORS = ("_rebuild_tensor", "_rebuild_tensor_v2")
 _PARAMETERS = ("_rebuild_parameter", "_rebuild_parameter_with_state")
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _MOST_AXES = 32
-_BOMB = "it asks for more memory than a file of its size can need; it is damaged or made to do harm"
+_BOMB = "it asks for more memory or time than a file of its size can need; it is damaged or made to do harm"
 
 
 class _Sealed:
@@ -146,6 +150,7 @@ class _AllowList(pickle.Unpickler):
             **dict.fromkeys(_INERT, self._ignored),
             **dict.fromkeys((("torch._utils", name) for name in _TENSORS), _Maker(self._tensor)),
             **dict.fromkeys((("torch._utils", name) for name in _PARAMETERS), _Maker(self._parameter)),
+            ("torch._tensor", "_rebuild_from_type_v2"): _Maker(self._with_attributes),
             **{("torch", name): name for name in _STORAGES},
         }
 
@@ -192,6 +197,13 @@ class _AllowList(pickle.Unpickler):
                 f"{self._place}: a parameter without a tensor is not torch's form; save it again"
             )
         return tensor
+
+    def _with_attributes(self, make: Any, kind: Any, arguments: Any, *_: Any) -> Any:
+        if not (isinstance(make, _Maker) and isinstance(arguments, tuple)):
+            raise FormatError(
+                f"{self._place}: a tensor with attributes is not in torch's form; save it again"
+            )
+        return make(*arguments)
 
     def _ordered(self, *pairs: Any) -> dict[Any, Any]:
         if len(pairs) > 1 or not all(isinstance(p, list | tuple) for p in pairs):
@@ -327,14 +339,9 @@ def _next_pickle(file: _File) -> bytes:
 
 
 def _unpickle(content: bytes, place: str) -> tuple[Any, dict[str, _Storage]]:
-    """Load one pickle, if it asks for no more memory than its length allows."""
-    # genops itself refuses strings and numbers that are longer than what follows.
-    for n_before, (opcode, argument, position) in enumerate(pickletools.genops(content)):
-        # The table of what may be used again is as long as the largest number in it; pickles count up.
-        grows = opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > n_before
-        too_long = opcode.name == "FRAME" and (argument or 0) > len(content) - (position or 0)
-        if grows or too_long:
-            raise FormatError(f"{place}: {_BOMB}")
+    """Load one pickle, if it asks for no more memory or time than its length allows."""
+    if not is_modest(content):
+        raise FormatError(f"{place}: {_BOMB}")
     unpickler = _AllowList(content, place)
     return unpickler.load(), unpickler.storages
 

@@ -41,7 +41,7 @@ def find_weights(content: Mapping[Any, Any], place: str) -> dict[str, PickledTen
     found: dict[tuple[str, ...], dict[str, PickledTensor]] = {}
     for path, tensors in _dictionaries(content):
         first = first or tensors
-        names = {_unwrapped(name): tensor for name, tensor in tensors.items()}
+        names = {_unwrapped(name): name for name in tensors}
         prefixes = {
             name.removesuffix(_FIRST)
             for name in names
@@ -49,8 +49,13 @@ def find_weights(content: Mapping[Any, Any], place: str) -> dict[str, PickledTen
         }
         for prefix in sorted(prefixes):
             if f"{prefix}{_LAST}" in names:
-                own = {n.removeprefix(prefix): t for n, t in names.items() if n.startswith(prefix)}
-                found[*path, prefix] = own
+                # What is saved beside a wrapped network, such as how many were averaged, is not within its wrapping.
+                wrapping = names[f"{prefix}{_FIRST}"].rpartition("encoder.")[0]
+                found[*path, prefix] = {
+                    name.removeprefix(prefix): tensors[saved]
+                    for name, saved in names.items()
+                    if name.startswith(prefix) and saved.startswith(wrapping)
+                }
     if not first:
         raise FormatError(f"{place} holds no weights (no model_state_dict of tensors)")
     if not found:

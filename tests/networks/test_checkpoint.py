@@ -326,6 +326,11 @@ def test_a_card_edited_beside_the_weights_is_not_silently_ignored(tmp_path, net,
         ({"architecture": {"depth": 2, "initial_features": 2, "out_classes": 2, "width": 3}}, "width"),
         ({"architecture": {"depth": 0, "initial_features": 2, "out_classes": 2}}, "depth"),
         ({"name": "../escape"}, "name"),
+        ({"classes": ["40S/60S", "b"]}, "never a path"),
+        ({"classes": ["x/../../evil", "b"]}, "never a path"),
+        ({"classes": ["a", "a"]}, "'a' twice"),
+        ({"classes": ["a" * 300, "b"]}, "300 bytes"),
+        ({"classes": ["a\0", "b"]}, "cannot be shown"),
     ],
 )
 def test_a_card_with_unknown_or_wrong_entries_is_refused(tmp_path, net, card, edit, message):
@@ -375,3 +380,49 @@ def test_missing_ambiguous_and_keras_files_are_refused(tmp_path, net, card):
     (tmp_path / "m.h5").write_bytes(b"\x89HDF")
     with pytest.raises(FormatError, match="Keras"):
         load_model(tmp_path / "m.h5")
+
+
+def test_a_card_that_is_no_text_is_refused(tmp_path, net, card):
+    path = save_checkpoint(tmp_path, net.state_dict(), card)
+    path.with_suffix(".json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FormatError, match=r"two\.json cannot be read as UTF-8 text"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (["a/b", "c"], "never a path"),
+        (["a", "a"], "twice"),
+        (["a" * 300, "b"], "300 bytes"),
+        (["\0", "b"], "shown"),
+    ],
+)
+def test_classes_of_a_descriptor_that_cannot_be_names_are_refused(
+    tmp_path, net, descriptor, classes, message
+):
+    descriptor.semantic_classes = classes
+    torch.save({"model_descriptor": descriptor, "model_state_dict": net.state_dict()}, tmp_path / "m.pth")
+    with pytest.raises(FormatError, match=f"m.pth.*{message}"):
+        load_checkpoint(tmp_path / "m.pth")
+    new = convert_checkpoint(tmp_path / "m.pth", tmp_path / "out", classes=("a", "b"))
+    assert load_model(new).classes == ("a", "b")
+
+
+@pytest.mark.parametrize("odd", [None, 7, "text", [1], {"depth": {}}, {3: 4}, {"model_name": 5}])
+def test_odd_descriptors_are_no_descriptors(tmp_path, net, odd):
+    torch.save(
+        {"model_descriptor": odd, "model_state_dict": net.state_dict(), "loss": None}, tmp_path / "m.pth"
+    )
+    card = load_checkpoint(tmp_path / "m.pth").card
+    assert (card.name, card.classes, card.metrics) == ("m", ("class_0", "class_1"), {})
+
+
+def test_the_bundled_network_has_a_name_and_a_short_repr(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = load_model("demo_network")
+    assert model.path.name == "demo_network.safetensors" and model.path.is_absolute()
+    assert repr(model) == f"<Model {model.card.name}: {', '.join(model.classes)}; 13.48 A; halo {model.halo}>"
+    (tmp_path / "demo_network").mkdir()  # what is there is meant
+    with pytest.raises(FormatError, match="holds 0"):
+        load_model("demo_network")
