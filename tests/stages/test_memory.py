@@ -132,7 +132,10 @@ def test_what_does_not_fit_is_said_with_digits_that_differ(monkeypatch):
 
 @pytest.mark.parametrize(
     ("n_bytes", "words"),
-    [(260_000_000, "blocks of 64 x 88 x 104 voxels need"), (330_000_000, "blocks of up to 208 voxels need .* --block")],
+    [
+        (260_000_000, "blocks of 64 x 88 x 104 voxels need"),
+        (330_000_000, "blocks of up to 208 voxels need .* --block"),
+    ],
 )
 def test_stages_refuse_what_does_not_fit_the_workers(
     client, mrc, network, tmp_path, monkeypatch, n_bytes, words
