@@ -18,10 +18,12 @@ if TYPE_CHECKING:
         extract_spectrum,
         label,
         load_model,
+        open_run,
         open_tomogram,
         pick,
         segment,
     )
+    from deepict_dask.io.tables import read_particles
     from deepict_dask.particles import Particles
 
 __version__ = "0.1.0"
@@ -30,10 +32,12 @@ _HOMES = {
     "extract_spectrum": "api",
     "equalize": "api",
     "load_model": "api",
+    "open_run": "api",
     "segment": "api",
     "label": "api",
     "pick": "api",
     "Particles": "particles",
+    "read_particles": "io.tables",
 }
 __all__ = [
     "Particles",
@@ -41,8 +45,10 @@ __all__ = [
     "extract_spectrum",
     "label",
     "load_model",
+    "open_run",
     "open_tomogram",
     "pick",
+    "read_particles",
     "segment",
 ]
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape
 
@@ -65,7 +67,12 @@ def same_voxel_size(a: VoxelSize | float, b: VoxelSize | float) -> bool:
 
 
 def tomogram(
-    array: Any, voxel_size: float | VoxelSize | None, name: str = "tomogram", **attributes: Any
+    array: Any,
+    voxel_size: float | VoxelSize | None,
+    name: str = "tomogram",
+    *,
+    start: VoxelSize = (0.0, 0.0, 0.0),
+    **attributes: Any,
 ) -> xarray.DataArray:
     """Make a tomogram of an array.
 
@@ -77,13 +84,16 @@ def tomogram(
         Voxel edge in A, one number if isotropic, else (z, y, x).
     name : str
         Name of the tomogram.
+    start : (float, float, float)
+        Coordinates of the center of the first voxel in A, (z, y, x); not 0 for a box of a tomogram.
     **attributes
         Further attributes.
 
     Returns
     -------
     xarray.DataArray
-        Attribute ``voxel_size`` is a float if isotropic, else a (z, y, x) tuple.
+        Attribute ``voxel_size`` is a float if isotropic, else a (z, y, x) tuple; where it is known, coordinates z, y, x
+        are in A. Of several ``classes``, coordinate ``class`` has the names.
 
     Examples
     --------
@@ -96,11 +106,16 @@ def tomogram(
     if array.ndim not in (3, 4):
         raise InputError(f"a tomogram has 3 axes (z, y, x), not the {array.ndim} of shape {array.shape}")
     dims = ("class", "z", "y", "x")[-array.ndim :]
+    coords: dict[str, Any] = {}
     attrs: dict[str, Any] = {"units": "angstrom", **attributes}
     if voxel_size is not None:
         size = per_axis(voxel_size)
         attrs["voxel_size"] = size[0] if len(set(size)) == 1 else size
-    return xarray.DataArray(array, dims=dims, name=name, attrs=attrs)
+        for axis, n, edge, first in zip("zyx", array.shape[-3:], size, start, strict=True):
+            coords[axis] = (axis, first + np.arange(n) * edge, {"units": "angstrom"})
+    if array.ndim == 4 and len(attrs.get("classes") or ()) == array.shape[0]:
+        coords["class"] = list(attrs["classes"])
+    return xarray.DataArray(array, dims=dims, name=name, attrs=attrs, coords=coords)
 
 
 def voxel_size_of(attributes: Mapping[str, Any]) -> VoxelSize | None:

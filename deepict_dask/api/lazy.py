@@ -1,0 +1,193 @@
+"""What is computed lazily: spectra, equalized tomograms, probability maps, label images."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal
+
+from deepict_dask.api.given import as_tomogram, like, voxel_size_at
+from deepict_dask.api.opening import load_model, open_tomogram
+from deepict_dask.errors import InputError
+from deepict_dask.networks.checkpoint import Model
+
+if TYPE_CHECKING:
+    import dask.array as da
+    import xarray
+    from dask.delayed import Delayed
+
+    from deepict_dask.spectrum import Convention, Spectrum
+
+
+def extract_spectrum(
+    tomogram: xarray.DataArray | da.Array | str | os.PathLike[str], convention: Convention = "physical"
+) -> Delayed:
+    """Extract the amplitude spectrum of a tomogram, lazily.
+
+    Parameters
+    ----------
+    tomogram : xarray.DataArray, array or path
+        Dims (z, y, x); ``physical`` needs its voxel size.
+    convention : {"physical", "deepict"}
+        physical: mean FFT magnitude by frequency in 1/A. deepict: by shell index, as the original's.
+
+    Returns
+    -------
+    dask.delayed.Delayed
+        Of a `Spectrum`; ``.compute()`` it, or give it to `equalize` as it is.
+    """
+    from deepict_dask.engine.spectrum import extract_spectrum as extract
+
+    opened = as_tomogram(tomogram)
+    array, size = _lazy(opened), voxel_size_at(opened)
+    return extract(array, size, convention)
+
+
+def equalize(
+    tomogram: xarray.DataArray | da.Array | str | os.PathLike[str],
+    target: str | os.PathLike[str] | Spectrum | xarray.DataArray,
+    convention: Convention = "physical",
+    cutoff: float | None = None,
+    smooth: float | None = None,
+) -> xarray.DataArray:
+    """Bring the amplitude spectrum of a tomogram to a target's, lazily.
+
+    Parameters
+    ----------
+    tomogram : xarray.DataArray, array or path
+        Dims (z, y, x).
+    target : path, Spectrum or xarray.DataArray
+        A spectrum in a ``.tsv``, one that was extracted, or another tomogram (or its path).
+    convention : {"physical", "deepict"}
+        physical: isotropic in 1/A, block by block with a halo. deepict: the original's global filter, by
+        index and with its defects, since published networks were trained on it.
+    cutoff : float, optional
+        Low-pass: in A (physical), or a shell index (deepict).
+    smooth : float, optional
+        physical: smoothing of the gain in frequency shells, 2 by default. deepict: softness of the cutoff.
+
+    Returns
+    -------
+    xarray.DataArray
+        float32, the same for every chunking of the tomogram.
+    """
+    from dask import delayed
+
+    from deepict_dask.engine.equalize import equalize_deepict, equalize_physical
+    from deepict_dask.kernels.fir import halo_voxels
+    from deepict_dask.kernels.physical_gain import physical_gain
+
+    opened = as_tomogram(tomogram)
+    array, size = _lazy(opened), voxel_size_at(opened)
+    wanted = _target_spectrum(target, convention)
+    if convention == "deepict":
+        return like(opened, equalize_deepict(array, wanted, cutoff, smooth))
+    if size is None:
+        raise InputError(
+            "physical equalization needs the tomogram's voxel size in A; set attrs['voxel_size']"
+        )
+    gain = delayed(physical_gain)(extract_spectrum(opened), wanted, cutoff, smooth)
+    return like(opened, equalize_physical(array, gain, halo=halo_voxels(size)))
+
+
+def segment(
+    tomogram: xarray.DataArray | da.Array | str | os.PathLike[str],
+    model: Model | str | os.PathLike[str],
+    tiling: Literal["exact", "deepict"] = "exact",
+    runtime: Literal["auto", "torch", "openvino"] = "auto",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    block: int = 208,
+) -> xarray.DataArray:
+    """Compute the probability maps of a tomogram, lazily.
+
+    Parameters
+    ----------
+    tomogram : xarray.DataArray, array or path
+        Dims (z, y, x), at the voxel size that the network was trained at.
+    model : Model or path
+        From `load_model`, or a checkpoint.
+    tiling : {"exact", "deepict"}
+        exact: the map of one pass over the whole, mirrored tomogram. deepict: the original's boxes.
+    runtime : {"auto", "torch", "openvino"}
+        auto: OpenVINO on CPUs where it is installed, else torch.
+    device : {"auto", "cpu", "cuda"}
+        auto: a CUDA device if there is one.
+    block : int
+        Largest edge of a block in voxels, without its halo.
+
+    Returns
+    -------
+    xarray.DataArray
+        float32 probabilities, dims (z, y, x), with a leading ``class`` for several classes. Normalized by
+        the mean and standard deviation of this tomogram, which cost one more pass over it.
+    """
+    from deepict_dask.engine.segment import segment as segment_lazily
+    from deepict_dask.engine.segment import segment_grid, usable_statistics
+    from deepict_dask.networks.blocks import BlockPredictor
+    from deepict_dask.networks.predictor import ModelSpec, resolve_runtime
+
+    network = model if isinstance(model, Model) else load_model(model)
+    opened = as_tomogram(tomogram)
+    array = _lazy(opened)
+    architecture = network.architecture
+    grid, halo = segment_grid(array.shape, tiling, block, architecture.alignment, architecture.halo())
+    spec = ModelSpec.of(network, runtime=resolve_runtime(runtime, device), device=device, tiling=tiling)  # type: ignore[arg-type]
+    statistics = usable_statistics(array)
+    probability = segment_lazily(
+        array,
+        BlockPredictor(spec, halo, tiling == "deepict"),
+        grid,
+        halo,
+        n_classes=len(network.classes),
+        mean=statistics.mean,
+        std=statistics.std,
+        in_boxes=tiling == "deepict",
+    )
+    return like(opened, probability, classes=list(network.classes), model=network.card.name)
+
+
+def label(mask: Any, connectivity: int = 26) -> Any:
+    """Number the connected components of a segmentation, lazily.
+
+    Parameters
+    ----------
+    mask : array, shape (z, y, x)
+        Segmentation; everything but zero is foreground.
+    connectivity : {6, 18, 26}
+        Which neighbors belong together.
+
+    Returns
+    -------
+    xarray.DataArray or dask.array.Array
+        int32 label image, numbered by first voxel: scipy.ndimage.label's, for every chunking. What
+        was given decides which of the two.
+    """
+    from deepict_dask.engine.labelling import label as label_lazily
+
+    opened = as_tomogram(mask, "a segmentation")
+    labels = label_lazily(opened.data, connectivity)
+    is_plain = hasattr(mask, "dtype") and not hasattr(mask, "dims")
+    return labels if is_plain else like(opened, labels)
+
+
+def _target_spectrum(target: Any, convention: Convention) -> Any:
+    from dask.delayed import Delayed
+
+    from deepict_dask.io.spectra import read_spectrum
+    from deepict_dask.spectrum import Spectrum
+
+    if isinstance(target, (str, os.PathLike)):
+        if str(target).lower().endswith((".tsv", ".txt")):
+            target = read_spectrum(os.fspath(target))
+        else:
+            target = open_tomogram(target)
+    if isinstance(target, Spectrum):
+        target.require(convention, "target spectrum")
+        return target
+    # A Delayed of a spectrum is taken as it is.
+    return target if isinstance(target, Delayed) else extract_spectrum(target, convention)
+
+
+def _lazy(opened: xarray.DataArray) -> da.Array:
+    import dask.array as da
+
+    return opened.data if isinstance(opened.data, da.Array) else da.from_array(opened.data)

@@ -1,0 +1,147 @@
+"""Particles of a probability map, of all its classes in one pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from deepict_dask import particles as particles_module
+from deepict_dask.api.given import as_tomogram, start_of, voxel_size_at
+from deepict_dask.errors import InputError
+from deepict_dask.geometry import Shape
+from deepict_dask.particles import Particles
+from deepict_dask.tomogram import VoxelSize
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def pick(
+    probability: Any,
+    threshold: Any = 0.5,
+    min_size: Any = 100,
+    max_size: Any = None,
+    connectivity: Any = 26,
+    border: Any = (0, 0, 0),
+    region: Any = None,
+    classes: str | Sequence[str] | None = None,
+) -> Particles:
+    """Pick particles from a probability map; this computes, and reads the map once for all classes.
+
+    Parameters
+    ----------
+    probability : xarray.DataArray, array or path
+        Dims (z, y, x), or (class, z, y, x): probabilities in [0, 1], or a stored uint8 map from `open_tomogram`.
+    threshold : float
+        A voxel is foreground if its probability is above. This and the following may be mappings by class, in which
+        ``"*"`` stands for all others: ``{"ribosome": 0.4, "*": 0.5}``.
+    min_size, max_size : int or str, or None
+        A component is a particle if ``min_size < size <= max_size``: in voxels of the map, or as the diameter of a
+        sphere, ``"90A"`` or ``"9nm"``.
+    connectivity : {6, 18, 26}
+        Which neighbors belong together.
+    border : int or (int, int, int)
+        Thickness (z, y, x) in voxels of the map that is excluded on each side before labelling.
+    region : DataArray, array or path, optional
+        Region mask on the map's voxels; particles are picked where it is above 0.
+    classes : str or sequence of str, optional
+        Which of them; all unless given.
+
+    Returns
+    -------
+    Particles
+        Of all classes. Positions are in the voxels of what is given, so those of a box (``map.sel(z=slice(300, 500))``)
+        count from its first voxel; in A (``z_angstrom`` and so on) they are the coordinates of the whole. Of a map
+        that was computed at other voxels than the tomogram's, they are in the tomogram's voxels, as those of the
+        command line.
+
+    Raises
+    ------
+    InputError
+        If a setting is out of range or names a class that is not there, or the region has another shape.
+    """
+    import dask
+    import numpy as np
+
+    from deepict_dask.config import check_class_names, load_settings
+    from deepict_dask.config.load import NONE
+    from deepict_dask.engine.labelling import as_blocks
+    from deepict_dask.engine.picking import check_picking, component_parts, reduce_parts
+
+    given = as_tomogram(probability, "a probability map", (3, 4))
+    known = _classes(given)
+    wanted = [classes] if isinstance(classes, str) else None if classes is None else list(classes)
+    options = {
+        "threshold": threshold, "min_size": min_size, "max_size": NONE if max_size is None else max_size,
+        "connectivity": connectivity, "border": border, "classes": wanted,
+    }  # fmt: skip
+    settings = load_settings(None, options).pick
+    check_class_names(settings, known, "the probability map")
+    size = voxel_size_at(given)
+    shape: Shape = given.shape[-3:]  # type: ignore[assignment]
+    rules = {name: settings.of_class(name).in_voxels(size) for name in settings.classes or known}
+    for rule in rules.values():
+        check_picking(shape, rule.threshold, rule.connectivity, rule.border)
+    mask = None if region is None else as_tomogram(region, "a region mask").data > 0
+    scale = given.attrs.get("scale") if given.dtype.kind == "u" else None
+    parts = []
+    for name, rule in rules.items():
+        voxels = given.data if given.ndim == 3 else given.data[known.index(name)]
+        parts.append(
+            component_parts(
+                as_blocks(voxels), threshold=rule.threshold, connectivity=rule.connectivity, border=rule.border,
+                region=mask, scale=scale,
+            )
+        )  # fmt: skip
+    found = []
+    for (name, rule), computed in zip(rules.items(), dask.compute(*parts), strict=True):
+        table = reduce_parts(
+            np.asarray(computed, object), shape, min_size=rule.min_size, max_size=rule.max_size,
+            connectivity=rule.connectivity, border=rule.border, voxel_size=size, tomogram=str(given.name or ""),
+            class_name=name if _is_named(given) else "",
+            attributes={**dataclasses.asdict(rule), "border": list(rule.border), "region": mask is not None},
+        )  # fmt: skip
+        found.append(_over_the_specimen(table, given, size))
+    return joined(found)
+
+
+def _classes(given: xarray.DataArray) -> list[str]:
+    """Name the classes of a map; one that names none finds particles."""
+    if given.ndim == 4 and "class" in given.coords:
+        return [str(name) for name in given.coords["class"].values]
+    if given.ndim == 4:
+        return [f"class_{i + 1}" for i in range(given.shape[0])]
+    if "class" in given.coords:
+        return [str(given.coords["class"].values)]
+    named = list(given.attrs.get("classes") or [])
+    return named if len(named) == 1 else ["particle"]
+
+
+def _is_named(given: xarray.DataArray) -> bool:
+    return given.ndim == 4 or "class" in given.coords or len(given.attrs.get("classes") or []) == 1
+
+
+def _over_the_specimen(found: Particles, given: xarray.DataArray, size: VoxelSize | None) -> Particles:
+    """Put positions into the tomogram's own voxels, and tell where the first voxel lies."""
+    own = given.attrs.get("own_voxel_size")
+    shape = tuple(given.shape[-3:])
+    if own is not None and size is not None:
+        z, y, x = (a / b for a, b in zip(size, own, strict=True))
+        found = found.scaled((z, y, x), tuple(own))
+        shape = tuple(given.attrs.get("own_shape") or ())
+    start = start_of(given)
+    facts: dict[str, Any] = {"origin": start, "shape": None if any(start) or not shape else shape}
+    fields = {field.name for field in dataclasses.fields(found)}
+    return dataclasses.replace(found, **{key: value for key, value in facts.items() if key in fields})
+
+
+def joined(found: list[Particles]) -> Particles:
+    """Put the tables of several classes below each other."""
+    if len(found) == 1:
+        return found[0]
+    join = getattr(particles_module, "join", None)
+    if join is None:
+        raise InputError("one table holds one class; choose one with classes=NAME")
+    joined: Particles = join(found)
+    return joined
