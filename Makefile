@@ -2,7 +2,7 @@
 #
 #   PYTHON       the interpreter to start from
 #   VENV         where the virtual environment goes
-#   TORCH        what to install as PyTorch; the CPU build is enough for everything here
+#   TORCH        what the tests install as PyTorch, which training needs; the CPU build is enough for everything here
 #   PIP_OPTIONS  passed to every `pip install`, for example another index for a CUDA build of torch
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,12 +21,12 @@ $(BIN)/python:
 # The stamps hold what was installed; they are older than the files that say what to install when it must be done again.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing deepict_dask into $(VENV) (a few minutes the first time)"
-	$(PIP) "$(TORCH)"
 	$(PIP) --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	@echo "Installing what the tests need into $(VENV)"
+	$(PIP) "$(TORCH)"
 	$(PIP) --constraint constraints.txt --editable ".[test]"
 	@touch $@
 

@@ -12,6 +12,7 @@ from deepict_dask.io.ome_zarr import Image
 from deepict_dask.learning.targets import check_shared_masks, make_targets
 from deepict_dask.names import check_name, first_duplicate
 from deepict_dask.networks.card import Preprocessing
+from deepict_dask.networks.extras import require_torch
 from deepict_dask.scoring.judge import ingest_settings, names_of
 from deepict_dask.stages.equalize import open_target
 from deepict_dask.stages.ingest import open_tomogram
@@ -68,6 +69,7 @@ def prepare_training_data(
         If a file cannot be read, names are not unique, voxel sizes differ, a mask is missing or has another
         shape, or nothing is labelled.
     """
+    require_torch("training", "train")
     from deepict_dask.networks.training.dataset import TrainingTomogram
 
     folder = Location.of(settings.data) if settings.data else Location.of(settings.output) / "data"

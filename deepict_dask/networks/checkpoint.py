@@ -23,12 +23,17 @@ from deepict_dask.errors import FormatError, InputError, MissingFileError
 from deepict_dask.names import what_is_wrong
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.card import ModelCard
+from deepict_dask.networks.folding import amplification
 from deepict_dask.networks.pickles import Record, read_torch_checkpoint
 from deepict_dask.networks.weights import find_weights
 
 State = dict[str, np.ndarray]
 BUNDLED = "demo_network"
 """What the network that comes with the package is called, in the place of a path."""
+# Its square is still a float32.
+_LARGEST = 1e18
+# Decades; a float32 ends at 1e38, and what networks see is about 1.
+_LARGEST_AMPLIFICATION = 30
 _CARD_KEY = "deepict_dask.card"
 
 
@@ -125,12 +130,34 @@ def _load(file: Path, entries: Mapping[str, Any]) -> LoadedModel:
     card, state = _read_safetensors(file) if suffix == ".safetensors" else _read_pth(file, entries)
     state = _with_counters(state)
     card.architecture.check_shapes({name: array.shape for name, array in state.items()}, str(file))
+    _check_values(state, file)
+    return LoadedModel(card.architecture, state, card, file_checksum(file))
+
+
+def _check_values(state: State, file: Path) -> None:
+    """Refuse weights with which nothing can be computed."""
     for name, array in state.items():
+        if array.dtype.kind != "f":
+            continue
         if not np.isfinite(array).all():
             raise FormatError(
                 f"{file}: {name} holds NaN or infinity; the training failed or the file is damaged"
             )
-    return LoadedModel(card.architecture, state, card, file_checksum(file))
+        if (largest := np.abs(array).max(initial=0)) > _LARGEST:
+            raise FormatError(
+                f"{file}: {name} holds {largest:.3g}, with which a network's output is infinite; the training failed or the "
+                "file is damaged"
+            )
+        if name.endswith(".running_var") and array.min(initial=0) < 0:
+            raise FormatError(
+                f"{file}: {name} holds {array.min():.3g}, and a variance is never negative; the file is damaged"
+            )
+
+    if (decades := amplification(state)) > _LARGEST_AMPLIFICATION:
+        raise FormatError(
+            f"{file}: the weights multiply what they see by about 1e{decades:.0f}, so the output is no number; the training "
+            "failed, so train again or take an earlier checkpoint"
+        )
 
 
 def save_checkpoint(path: str | os.PathLike[str], state: Mapping[str, Any], card: ModelCard) -> Path:

@@ -24,6 +24,28 @@ def batch_norm_affine(state: Mapping[str, np.ndarray], prefix: str) -> tuple[np.
     return scale, bias - mean * scale
 
 
+def amplification(state: Mapping[str, np.ndarray]) -> float:
+    """Estimate by how much a network multiplies the size of what it sees, in decades.
+
+    All layers lie on one way from entry to exit; each counts as its strongest channel does for noise, batch
+    normalization included, and never as less than 1. A trained network has few decades. Runtimes differ in what they make
+    of an overflow (OpenVINO's ReLU turns NaN into 0), so it is not left to them.
+    """
+    decades = 0.0
+    for name in (n for n in state if n.endswith(".weight") and state[n].ndim == 5):
+        weight = state[name].astype(np.float64)
+        is_upsampler = name.startswith("upsamplers.")
+        # An upsampler has its outputs second, and each of its outputs sees one voxel.
+        axes, outputs = ((0,), np.abs(weight).max(axis=(2, 3, 4))) if is_upsampler else ((1, 2, 3, 4), weight)
+        gain = np.sqrt((outputs**2).sum(axis=axes))
+        prefix, _, index = name.removesuffix(".weight").rpartition(".")
+        norm = f"{prefix}.{int(index) + 2}" if index.isdigit() else ""
+        if f"{norm}.running_var" in state:
+            gain = gain * np.abs(batch_norm_affine(state, norm)[0])
+        decades += max(0.0, float(np.log10(max(gain.max(), 1e-300))))
+    return decades
+
+
 def fold_batch_norm(architecture: Architecture, state: Mapping[str, np.ndarray]) -> State:
     """Move batch normalization into the next convolution, as far as that is exact.
 

@@ -7,7 +7,6 @@ where batch normalization can be folded.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ import numpy as np
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape
 from deepict_dask.networks.architecture import Architecture, AxisCrops
+from deepict_dask.networks.extras import is_installed
 from deepict_dask.networks.folding import batch_norm_affine, fold_batch_norm
 from deepict_dask.networks.packing import (
     Pack,
@@ -35,7 +35,7 @@ _LARGEST_CACHE = 4  # compiled shapes: a grid of blocks has one for its inside a
 
 def has_openvino() -> bool:
     """Say whether OpenVINO is installed, without importing it."""
-    return importlib.util.find_spec("openvino") is not None
+    return is_installed("openvino")
 
 
 def import_openvino() -> ModuleType:

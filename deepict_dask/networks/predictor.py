@@ -20,6 +20,7 @@ from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.checkpoint import Model, load_checkpoint
+from deepict_dask.networks.extras import has_torch, require_torch
 from deepict_dask.networks.openvino_runtime import has_openvino
 
 _FORWARD = threading.Lock()
@@ -43,6 +44,8 @@ class ModelSpec:
         Threads of one forward pass on a CPU; None for all cores.
     tiling : {"exact", "deepict"}
         Which of the two ways to cut a tomogram the tasks use.
+    precision : {"float32"}
+        Of the computation. It decides on the particles, so unlike runtime, device and threads it is compared.
     """
 
     path: str
@@ -51,6 +54,7 @@ class ModelSpec:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None
     tiling: Literal["exact", "deepict"] = "exact"
+    precision: Literal["float32"] = "float32"
 
     @classmethod
     def of(
@@ -154,8 +158,12 @@ def resolve_runtime(runtime: str = "auto", device: str = "auto") -> str:
     """
     if runtime == "auto":
         if device != "cpu" and (device == "cuda" or _has_gpu()):
+            require_torch("the device cuda", "gpu")
             return "torch"
-        return "openvino" if has_openvino() else "torch"
+        if has_openvino():
+            return "openvino"
+        require_torch("a network without the package openvino", "gpu")
+        return "torch"
     if runtime == "openvino":
         if not has_openvino():
             raise InputError(
@@ -165,7 +173,9 @@ def resolve_runtime(runtime: str = "auto", device: str = "auto") -> str:
             raise InputError(
                 "the runtime openvino has no device cuda; use the runtime torch or the device cpu"
             )
-    elif runtime != "torch":
+    elif runtime == "torch":
+        require_torch("the runtime torch", "gpu")
+    else:
         raise InputError(f"the runtime {runtime!r} is unknown; use auto, torch or openvino")
     return runtime
 
@@ -215,6 +225,8 @@ def _has_gpu() -> bool:
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
     if sys.platform == "linux" and not any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/dxg")):
+        return False
+    if not has_torch():
         return False
     import torch
 

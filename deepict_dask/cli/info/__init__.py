@@ -30,7 +30,7 @@ def describe(path: Path) -> str:
     suffix = path.suffix.lower()
     if path.is_dir():
         facts = tomograms.describe(path) if is_zarr(path) else folders.describe(path)
-    elif suffix in (".pth", ".pt", ".safetensors"):
+    elif suffix in (".pth", ".pt", ".ckpt", ".safetensors"):
         facts = models.describe_checkpoint(path)
     elif suffix in (".csv", ".star", ".parquet"):
         facts = tables.describe(path)
