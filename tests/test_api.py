@@ -145,8 +145,6 @@ def test_several_classes_lead_and_are_chosen_by_name(mrc):
     assert list(probability["class"].values) == ["ribosome", "fas"]
     picked = dd.pick(probability.sel({"class": "fas"}), min_size=1, threshold=0.05)
     assert picked.class_name == "fas"
-    with pytest.raises(InputError):
-        dd.pick(probability)
 
 
 def test_mistakes_are_sentences(mrc, network, tmp_path):

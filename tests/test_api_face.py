@@ -161,6 +161,14 @@ def test_paths_serve_where_arrays_do(mrc, tmp_path):
     assert dd.load_model("demo_network").classes == ("ribosome", "fas")
 
 
+@pytest.mark.parametrize(("value", "words"), [(np.nan, "NaN"), (0.3, "between 0 and 1|0.3")])
+def test_a_region_that_is_no_mask_is_refused(value, words):
+    region = np.ones((30, 40, 50), "f4")
+    region[3, 4, 5] = value
+    with pytest.raises(InputError, match=words):
+        dd.pick(blobs(), region=region)
+
+
 def wrong_inputs():
     network = "demo_network"
     return {
@@ -207,14 +215,15 @@ def test_the_example_of_the_readme_works(tmp_path, monkeypatch):
         c for c in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "import deepict_dask" in c
     )
     monkeypatch.chdir(tmp_path)
-    cell = simulate_cell(shape=(64, 96, 96), n_ribosome=12, n_fas=4, seed=3)
+    some = {"n_ribosome": 12, "n_fas": 4, "n_vesicles": 0, "organelle_radius": 0, "crowding": 0}
+    cell = simulate_cell(shape=(64, 96, 96), seed=3, **some)
     for name in re.findall(r'"([^"]*\.mrc)"', code):
         write_mrc(tmp_path / name, cell.tomogram)
     for name in re.findall(r'"([^"]*\.tsv)"', code):
         from deepict_dask.io.spectra import write_spectrum
 
         mrc = write_mrc(tmp_path / "target.mrc", cell.tomogram)
-        write_spectrum(tmp_path / name, dd.extract_spectrum(dd.open_tomogram(mrc)).compute())
+        write_spectrum(dd.extract_spectrum(dd.open_tomogram(mrc)).compute(), tmp_path / name)
     names: dict[str, object] = {}
     exec(re.sub(r'"[^"]*\.(pth|safetensors)"', '"demo_network"', code), names)
     assert len(names["particles"]) and (tmp_path / "particles.star").exists()

@@ -14,6 +14,8 @@ from deepict_dask.particles import Particles
 from deepict_dask.tomogram import VoxelSize
 
 if TYPE_CHECKING:
+    import dask.array as da
+    import numpy as np
     import xarray
 
 
@@ -64,6 +66,8 @@ def pick(
     import dask
     import numpy as np
 
+    # Particles know no files: what writes them registers itself when it is loaded.
+    import deepict_dask.io.tables  # noqa: F401
     from deepict_dask.config import check_class_names, load_settings
     from deepict_dask.config.load import NONE
     from deepict_dask.engine.labelling import as_blocks
@@ -83,7 +87,7 @@ def pick(
     rules = {name: settings.of_class(name).in_voxels(size) for name in settings.classes or known}
     for rule in rules.values():
         check_picking(shape, rule.threshold, rule.connectivity, rule.border)
-    mask = None if region is None else as_tomogram(region, "a region mask").data > 0
+    mask = None if region is None else _region(region)
     scale = given.attrs.get("scale") if given.dtype.kind == "u" else None
     parts = []
     for name, rule in rules.items():
@@ -104,6 +108,23 @@ def pick(
         )  # fmt: skip
         found.append(_over_the_specimen(table, given, size))
     return joined(found)
+
+
+def _region(region: Any) -> da.Array:
+    """Read a region mask by the one rule for masks: inside is above 0, NaN and values between 0 and 1 are refused."""
+    import numpy as np
+
+    from deepict_dask.engine.labelling import as_blocks
+
+    blocks = as_blocks(as_tomogram(region, "a region mask").data)
+    return blocks.map_blocks(_inside, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
+
+
+def _inside(block: np.ndarray) -> np.ndarray:
+    from deepict_dask.stages.mask import Mask
+
+    mask = Mask(block, "the region mask", block.shape, way_out="give MASK > 0.5, or another threshold")  # type: ignore[arg-type]
+    return mask[:, :, :]
 
 
 def _classes(given: xarray.DataArray) -> list[str]:
