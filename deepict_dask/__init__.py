@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         pick,
         segment,
     )
-    from deepict_dask.io.tables import read_particles
+    from deepict_dask.io.tables import read_particles, write_particles
     from deepict_dask.particles import Particles
 
 __version__ = "0.1.0"
@@ -36,8 +36,9 @@ _HOMES = {
     "segment": "api",
     "label": "api",
     "pick": "api",
-    "Particles": "particles",
+    "Particles": "io.tables",
     "read_particles": "io.tables",
+    "write_particles": "io.tables",
 }
 __all__ = [
     "Particles",
@@ -50,6 +51,7 @@ __all__ = [
     "pick",
     "read_particles",
     "segment",
+    "write_particles",
 ]
 
 

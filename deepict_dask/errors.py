@@ -29,6 +29,10 @@ class FormatError(InputError):
     """A file that exists but cannot be read as what it claims to be."""
 
 
+class NeedsGridError(InputError):
+    """A table whose positions mean nothing without the voxel size or shape of their tomogram."""
+
+
 class SettingsError(InputError):
     """A setting that is unknown, of the wrong type or out of range."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepict_dask.cli.terminal import print_table
+from deepict_dask.io.location import Location
 from deepict_dask.tomogram import per_axis
 
 
@@ -27,7 +28,7 @@ def merge_tables(
 
     merged = merge(
         tables,
-        output,
+        Location.of(output),
         per_axis(abc, "--abc"),
         unit=unit,  # type: ignore[arg-type]
         direction=None if direction is None else per_axis(direction, "--direction", signed=True),

@@ -137,6 +137,12 @@ class Image:
         return Grid((z, y, x), (a, b, c))
 
     @property
+    def origin(self) -> VoxelSize:
+        """Where the center of the first voxel lies, (z, y, x) in A; 0 unless the header's was asked for."""
+        z, y, x = self.attributes.get("origin") or (0.0, 0.0, 0.0)
+        return float(z), float(y), float(x)
+
+    @property
     def core(self) -> Shape | None:
         """Size (z, y, x) in voxels of the blocks that it was written in; None where it does not say."""
         core = self.attributes.get("core")

@@ -165,9 +165,7 @@ def _in_box(particles: Particles, t: TomogramSettings) -> Particles:
     for axis, (start, stop) in t.box.items():
         along = getattr(particles, axis)
         keep &= (along >= start - 0.5) & (along < stop - 0.5)
-    columns = ("label", "z", "y", "x", "score", "score_max", "size")
-    kept = {c: getattr(particles, c)[keep] for c in columns}
-    return replace(particles, **kept, touches_edge=None, bounding_box=None)
+    return particles[keep]
 
 
 def _truth_masks(

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from deepict_dask.errors import InputError
+from deepict_dask.errors import DamagedOutputError, InputError, OutputExistsError
 from deepict_dask.io.location import Location
-from deepict_dask.io.tables import SUFFIXES, write_particles
+from deepict_dask.io.tables import split_name, write_particles
 from deepict_dask.io.tables.found import Table, find_tables
 from deepict_dask.kernels.deduplication import best_first, deduplicate
-from deepict_dask.particles import Particles
-from deepict_dask.provenance import Provenance
-from deepict_dask.stages.results import read_result, write_result
-from deepict_dask.tomogram import VoxelSize, per_axis
+from deepict_dask.names import check_name
+from deepict_dask.particles import Particles, VoxelGrid, join
+from deepict_dask.provenance import FileInput, Made, Provenance
+from deepict_dask.stages.tables import (
+    begin_tables,
+    check_tables,
+    digest_of,
+    facts_of,
+    finish_tables,
+    read_record,
+)
+from deepict_dask.tomogram import Grid, VoxelSize, per_axis
 
 Unit = Literal["angstrom", "voxel"]
 
@@ -33,7 +39,7 @@ class Merged:
         Of the particles.
     n_given, n_particles : int
         Rows in all tables, and particles that they are.
-    path : Path
+    path : Location
         The table.
     """
 
@@ -41,7 +47,7 @@ class Merged:
     class_name: str
     n_given: int
     n_particles: int
-    path: Path
+    path: Location
 
 
 def merge_particles(
@@ -93,42 +99,45 @@ def merge_particles(
         raise InputError("there is no table to merge; give at least one")
     if unit not in ("angstrom", "voxel"):
         raise InputError(f"unit {unit!r} of semi-axes is unknown; use angstrom or voxel")
+    united = join([_nameless(t) for t in tables])
     sizes = {t.voxel_size for t in tables if t.voxel_size is not None}
-    if len(sizes) > 1 and not np.allclose(np.diff(np.array(sorted(sizes)), axis=0), 0, atol=1e-6):
-        raise InputError(
-            f"tables of {_named(tables)} have voxels of {' and '.join(map(str, sorted(sizes)))} A; "
-            "merge picks of one tomogram, in voxels of one size"
-        )
     size = min(sizes) if sizes else None
     if unit == "angstrom" and size is None:
         raise InputError(
             f"nothing says the voxel size of {_named(tables)}; give it with --voxel-size (in A), "
             "or the semi-axes with --unit voxel"
         )
-    columns = {
-        name: np.concatenate([getattr(t, name) for t in tables])
-        for name in ("z", "y", "x", "score", "score_max", "size")
-    }
     source = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
-    positions = np.stack([columns[axis] for axis in "zyx"], axis=1)
-    order = best_first(columns["score"], positions, columns["score_max"], columns["size"])
+    positions = united.positions
+    order = best_first(united.score, positions, united.score_max, united.size)
     if first_wins:
         order = order[np.argsort(source[order], kind="stable")]
     scaled = positions * np.array(size) if unit == "angstrom" else positions
     stands_for = deduplicate(scaled, order, semi_axes, direction)
-    kept = order[stands_for[order] == order]
-    return Particles(
+    kept = united[order[stands_for[order] == order]]
+    return replace(
+        kept,
         label=np.arange(1, len(kept) + 1),
-        **{name: column[kept] for name, column in columns.items()},
         voxel_size=size,
-        tomogram=tables[0].tomogram,
+        shape=next((t.shape for t in tables if t.shape is not None), None),
+        tomogram=next((t.tomogram for t in tables if t.tomogram), ""),
         class_name=next((t.class_name for t in tables if t.class_name), ""),
+        attributes={},
     )
 
 
+def _nameless(table: Particles) -> Particles:
+    """Take the names away, by which tables of one tomogram and class may differ, and what is not of the union."""
+    if table.tomograms is not None or table.classes is not None:
+        raise InputError(
+            f"a table holds several tomograms or classes ({_named([table])}); merge them one by one, see Particles.of_tomogram"
+        )
+    return replace(table, tomogram="", class_name="", bounding_box=None, grids={})
+
+
 def merge(
-    tables: Sequence[str | Path],
-    output: Path,
+    tables: Sequence[str],
+    output: Location | str,
     semi_axes: Sequence[float],
     *,
     unit: Unit = "angstrom",
@@ -138,15 +147,15 @@ def merge(
     first_wins: bool = False,
     overwrite: bool = False,
 ) -> list[Merged]:
-    """Merge tables, or run folders tomogram by tomogram, and write the unions.
+    """Merge tables, or run folders, tomogram by tomogram, and write the unions.
 
     Parameters
     ----------
     tables : sequence of path
-        Tables, run folders or folders of tables. Where all are single tables they are taken for picks of one
-        tomogram; else tables of one tomogram and class, by name, are merged.
-    output : Path
-        A table (.csv, _motl.csv, .star, .parquet) for one tomogram and class; else a folder, which gets
+        Tables, run folders or folders of tables. Tables of one tomogram and class are merged, by the names that their
+        rows, or the files beside them, say. Tables that say none are taken for picks of one tomogram.
+    output : path
+        A table (.csv, _motl.csv, .star, .parquet), which gets all tomograms and classes; else a folder, which gets
         ``NAME/particles.csv``, or ``NAME/particles_CLASS.csv`` for several classes.
     semi_axes, unit, direction, first_wins
         As for `merge_particles`.
@@ -155,7 +164,7 @@ def merge(
     voxel_size : float or (float, float, float), optional
         In A; overrides what the tables say.
     overwrite : bool
-        Whether a table made of other tables or with other settings may be replaced.
+        Whether a table made of other tables or with other settings, or by somebody else, may be replaced.
 
     Returns
     -------
@@ -165,72 +174,83 @@ def merge(
     Raises
     ------
     InputError
-        If there is no table, a class is not clear, or one table is to hold several tomograms.
+        If there is no table, or a class is not clear.
     OutputExistsError
         If something else is there.
     """
+    output = Location.of(output)
     edges = None if voxel_size is None else per_axis(voxel_size)
-    found = [find_tables(path) for path in tables]
-    alone = all(Path(path).is_file() for path in tables)
-    groups = _groups([t for some in found for t in some], class_name, alone)
+    found = [table for path in tables for table in find_tables(path)]
+    groups = _groups(found, class_name)
     if not groups:
         raise InputError(f"there are no picks of class {class_name!r} in {', '.join(map(str, tables))}")
-    is_table = any(output.name.lower().endswith(end) for end in SUFFIXES)
-    if is_table and len(groups) > 1:
-        what = ", ".join(" ".join(filter(None, reversed(key))) for key in sorted(groups))
-        raise InputError(
-            f"there are {len(groups)} tables to write ({what}); choose one class with --class, or name a folder as output"
-        )
-    several = len({name for _, name in groups}) > 1
-    written = []
-    settings = {
+    settings: dict[str, Any] = {
         "semi_axes": list(semi_axes),
         "unit": unit,
         "direction": None if direction is None else list(direction),
         "first_wins": first_wins,
         "voxel_size": edges,
     }
+    unions = []
     for (tomogram, name), members in sorted(groups.items()):
         given = [_read(t, name, edges) for t in members]
-        stem = f"particles_{name}" if several else "particles"
-        path = output if is_table else output / (tomogram or given[0].tomogram) / f"{stem}.csv"
         union = merge_particles(given, semi_axes, unit=unit, direction=direction, first_wins=first_wins)
-        _write(union, path, name, settings, members, overwrite)
-        written.append(Merged(union.tomogram, union.class_name, sum(map(len, given)), len(union), path))
-    return written
+        unions.append((replace(union, tomogram=tomogram or union.tomogram), members, sum(map(len, given))))
+    if split_name(output.name)[1] is not None:
+        places = [output] * len(unions)
+        everything = join([union for union, _, _ in unions]) if len(unions) > 1 else unions[0][0]
+        _write(everything, output, settings, [t for _, members, _ in unions for t in members], overwrite)
+    else:
+        several = len({union.class_name for union, _, _ in unions}) > 1
+        places = []
+        for union, members, _ in unions:
+            stem = f"particles_{union.class_name}" if several else "particles"
+            name = check_name(union.tomogram, "a tomogram of the tables")
+            places.append(output.join(name, f"{stem}.csv"))
+            _write(union, places[-1], settings, members, overwrite)
+    return [
+        Merged(union.tomogram, union.class_name, n, len(union), place)
+        for (union, _, n), place in zip(unions, places, strict=True)
+    ]
 
 
 def _write(
-    union: Particles,
-    path: Path,
-    class_name: str,
-    settings: dict[str, Any],
-    members: list[Table],
-    overwrite: bool,
+    union: Particles, table: Location, settings: dict[str, Any], members: list[Table], overwrite: bool
 ) -> None:
-    end = next(end for end in SUFFIXES if path.name.lower().endswith(end))
-    stem = path.name[: -len(end)].rstrip("_")
-    side = path.with_name(f"{stem or path.stem}.json")
-    identities = [
-        {"name": t.path.name, "checksum": f"sha256:{hashlib.sha256(t.path.read_bytes()).hexdigest()}"}
-        for t in members
-    ]
-    made_by = Provenance("merge", {}, {"class": class_name, "settings": settings, "tables": identities})
-    if read_result(Location.of(side), made_by, overwrite=overwrite) is not None and path.exists():
+    side = table.with_name(f"{split_name(table.name)[0]}.json")
+    inputs: dict[str, Made] = {}
+    for k, member in enumerate(members):
+        digest = digest_of(Location.of(member.path))
+        inputs[f"table {k + 1}"] = FileInput(member.path.name, digest)
+    classes = union.names("class")
+    made_by = Provenance("merge", inputs, {"classes": classes, **settings})
+    record = None if overwrite and not _is_readable(side) else read_record(side)
+    try:
+        refused = check_tables(side, made_by, [table.name])
+    except (DamagedOutputError, OutputExistsError):
+        if not overwrite:
+            raise
+        refused = "replaced"
+    if refused is None:
         return
-    write_particles(union, path)
-    content = {
-        "n_particles": len(union),
-        "tomogram": union.tomogram,
-        "voxel_size": union.voxel_size,
-        "tables": [path.name],
-    }
-    write_result(Location.of(side), made_by, content)
+    if refused and not overwrite:
+        raise OutputExistsError(refused)
+    begin_tables(side, made_by, [table.name], record)
+    write_particles(union, table)
+    grid = Grid(union.shape or (0, 0, 0), union.voxel_size)
+    facts = facts_of(len(union), union.tomogram, union.class_name, grid)
+    finish_tables(side, made_by, [table.name], facts if union.shape else facts | {"shape": None})
 
 
-def _groups(
-    tables: Sequence[Table], class_name: str | None, alone: bool
-) -> dict[tuple[str, str], list[Table]]:
+def _is_readable(side: Location) -> bool:
+    try:
+        read_record(side)
+    except (DamagedOutputError, OutputExistsError):
+        return False
+    return True
+
+
+def _groups(tables: Sequence[Table], class_name: str | None) -> dict[tuple[str, str], list[Table]]:
     """Find which tables belong together: by tomogram and class."""
     known = sorted({name for t in tables for name in t.classes})
     if class_name is None and len(known) > 1 and not all(t.classes for t in tables):
@@ -239,18 +259,35 @@ def _groups(
             f"other tables hold the classes {', '.join(known)} and {nameless} does not say its own; "
             "choose one with --class"
         )
+    # A table that does not say its tomogram is of the only one that the others say.
+    named = sorted({t.tomogram for t in tables if t.is_named})
+    unnamed = [t for t in tables if not t.is_named]
+    in_folders = len({t.tomogram for t in unnamed}) > 1 and any(_is_in_folder(t) for t in unnamed)
+    if unnamed and len(named) > 1 and not in_folders:
+        raise InputError(
+            f"other tables are of {', '.join(named[:6])}, and {unnamed[0].path} does not say which tomogram it is of; give it a "
+            "column tomogram, or put it into a folder of the tomogram's name as particles.csv"
+        )
     groups: dict[tuple[str, str], list[Table]] = {}
     for table in tables:
         # A table that names no class, such as an annotation, holds the one that the others hold.
         names = [class_name] if class_name is not None else list(table.classes or known[:1] or [""])
+        if table.is_named or in_folders:
+            tomogram = table.tomogram
+        else:
+            tomogram = named[0] if named else ("" if not _is_in_folder(table) else table.tomogram)
         for name in names:
             if table.holds(name or None):
-                groups.setdefault(("" if alone else table.tomogram, name), []).append(table)
+                groups.setdefault((tomogram, name), []).append(table)
     return groups
 
 
+def _is_in_folder(table: Table) -> bool:
+    return split_name(table.path.name)[0].startswith("particles")
+
+
 def _read(table: Table, class_name: str, edges: VoxelSize | None) -> Particles:
-    found = table.read(class_name or None)
+    found = table.read(class_name or None, VoxelGrid(edges))
     return found if edges is None else replace(found, voxel_size=edges)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from deepict_dask.errors import InputError
-from deepict_dask.io.tables.found import Table, find_tables
+from deepict_dask.errors import InputError, NeedsGridError
+from deepict_dask.io.tables.found import NAMELESS, Table, find_tables
 from deepict_dask.kernels.curves import added_matches, precision_recall_curve
 from deepict_dask.kernels.matching import match
-from deepict_dask.particles import Particles
+from deepict_dask.particles import UNKNOWN_GRID, Particles, VoxelGrid
 from deepict_dask.scoring.scores import POOLED, Evaluation, Scores
 from deepict_dask.stages.report import Reporter
 from deepict_dask.tomogram import VoxelSize, per_axis
@@ -20,7 +19,7 @@ from deepict_dask.tomogram import VoxelSize, per_axis
 TOLERANCE = 135.0
 """Largest distance in A between a pick and the true position that it is, as in the paper."""
 
-Given = Particles | str | Path
+Given = Particles | str
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +33,7 @@ class _Matched:
     added: np.ndarray
     n_matched: int
     n_truth: int
+    remarks: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -91,9 +91,11 @@ def evaluate(
         raise InputError(f"tolerance {tolerance!r} is not a positive distance in A")
     matched: list[_Matched] = []
     given = [(picks, truth), *pairs]
-    for found, there in given:
-        for one, other in _paired(found, there, wanted, reporter):
+    for some_picks, some_truth in given:
+        for one, other in _paired(some_picks, some_truth, wanted, reporter):
             matched.append(_match(one, other, tolerance, edges))
+    for sentence in dict.fromkeys(remark for m in matched for remark in m.remarks):
+        reporter.warn(sentence)
     matched = _told_apart(matched)
     classes = list(dict.fromkeys(m.class_name for m in matched))
     return Evaluation(
@@ -118,13 +120,82 @@ def _match(picks: Particles, truth: Particles, tolerance: float, edges: VoxelSiz
         )
     # In units of one voxel edge: where voxels are cubes of one size positions stay as they are.
     unit = its[0]
-    found = picks.positions * (np.array(own) / unit)
-    there = truth.positions * (np.array(its) / unit)
-    pairs = match(found, there, tolerance / unit)
-    added = added_matches(found, there, picks.score, tolerance / unit)
+    picked = picks.positions * (np.array(own) / unit)
+    true = truth.positions * (np.array(its) / unit)
+    pairs = match(picked, true, tolerance / unit)
+    added = added_matches(picked, true, picks.score, tolerance / unit)
     class_name = picks.class_name or truth.class_name
     name, other = picks.tomogram or truth.tomogram or "tomogram", truth.tomogram or "tomogram"
-    return _Matched(class_name, name, other, picks.score, added, len(pairs.pairs), len(truth))
+    remarks = []
+    if not len(pairs.pairs) and len(picks) and len(truth):
+        remarks.append(explain_no_match(picked, true, tolerance / unit, unit, name))
+    if (twice := _n_twice(true)) > 0:
+        remarks.append(
+            f"the truth of {class_name or name} holds {twice} of its {len(true)} positions more than once, and each counts as a "
+            "particle of its own; leave the copies out"
+        )
+    return _Matched(class_name, name, other, picks.score, added, len(pairs.pairs), len(truth), tuple(remarks))
+
+
+def _n_twice(positions: np.ndarray) -> int:
+    """Count the rows that are there already further up."""
+    return len(positions) - len(np.unique(np.round(positions, 3), axis=0))
+
+
+def explain_no_match(picked: np.ndarray, true: np.ndarray, tolerance: float, unit: float, where: str) -> str:
+    """Say what may be wrong where nothing matches although there are positions on both sides.
+
+    Parameters
+    ----------
+    picked, true : numpy.ndarray, shapes (n, 3) and (m, 3)
+        Positions (z, y, x) in the same voxels.
+    tolerance : float
+        In these voxels.
+    unit : float
+        Edge of these voxels in A.
+    where : str
+        Name of the tomogram.
+
+    Returns
+    -------
+    str
+        Both boxes, and the factor, order of axes or shift with which the most would match, if any helps.
+    """
+
+    def box(positions: np.ndarray) -> str:
+        low, high = positions.min(axis=0), positions.max(axis=0)
+        return " x ".join(f"{a:.0f}..{b:.0f}" for a, b in zip(low, high, strict=True))
+
+    sentence = f"nothing matches in {where}: the picks lie in {box(picked)} (z, y, x, voxels of {unit:g} A) and the truth in {box(true)}"
+    guesses: list[tuple[str, np.ndarray]] = [
+        (f"the truth is in A and was taken for voxels (divide it by {unit:g})", true / unit),
+        (f"the truth is in nm (multiply it by {10 / unit:g})", true * (10 / unit)),
+        ("the truth has its axes as x, y, z", true[:, ::-1]),
+        ("the truth is in A, with its axes as x, y, z", true[:, ::-1] / unit),
+        *((f"the truth is in voxels binned by {b} (multiply it by {b})", true * b) for b in (2, 4, 8)),
+        *((f"the truth is in unbinned voxels (divide it by {b})", true / b) for b in (2, 4, 8)),
+        (
+            "the truth is counted from the tomogram's center (add half its shape)",
+            true + (_middle(picked) - _middle(true)),
+        ),
+    ]
+    best, share = "", 0.0
+    for words, moved in guesses:
+        hits = len(match(picked, moved, tolerance).pairs) / min(len(picked), len(true))
+        if hits > share + 0.05:
+            best, share = words, hits
+    if share > 0.2:
+        return f"{sentence}; {100 * share:.0f} % would match if {best}"
+    size, other = (np.ptp(p, axis=0).max() for p in (picked, true))
+    if size > 0 and other > 0 and not 0.67 < other / size < 1.5:
+        return f"{sentence}; the truth is {other / size:.3g} times as large, so its voxel size may be another"
+    return (
+        f"{sentence}; check that both are of the same tomogram, in voxels of the same size and order of axes"
+    )
+
+
+def _middle(positions: np.ndarray) -> np.ndarray:
+    return (positions.min(axis=0) + positions.max(axis=0)) / 2
 
 
 def _scores(matched: Sequence[_Matched], tomogram: str) -> Scores:
@@ -164,68 +235,87 @@ def _paired(
     picks: Given, truth: Given, wanted: Sequence[str], reporter: Reporter
 ) -> list[tuple[Particles, Particles]]:
     """Pair picks and truth by class and tomogram."""
-    if isinstance(picks, Particles) and isinstance(truth, Particles):
+    if (
+        isinstance(picks, Particles)
+        and isinstance(truth, Particles)
+        and picks.tomograms is None
+        and truth.tomograms is None
+    ):
         return [(picks, truth)]
-    found = [picks] if isinstance(picks, Particles) else find_tables(picks)
+    picked = _parts(picks) if isinstance(picks, Particles) else find_tables(picks)
+    true: list[Particles | Table]
     if isinstance(truth, Particles):
-        there: list[Particles | Table] = [truth]
+        true = list(_parts(truth))
     elif "{name}" in str(truth):
-        names = dict.fromkeys(t.tomogram for t in found)
-        there = [_renamed(str(truth), name) for name in names]
+        names = dict.fromkeys(t.tomogram for t in picked)
+        true = [table for name in names for table in _renamed(str(truth), name)]
     else:
-        there = list(find_tables(truth))
+        true = list(find_tables(truth))
     pairs = []
-    for class_name in _classes(found, there, wanted):
+    for class_name in _classes(picked, true, wanted):
         pairs += _paired_by_name(
-            [t for t in found if _holds(t, class_name)],
-            [t for t in there if _holds(t, class_name)],
+            [t for t in picked if _holds(t, class_name)],
+            [t for t in true if _holds(t, class_name)],
             class_name,
             reporter,
         )
     return pairs
 
 
-def _renamed(pattern: str, name: str) -> Table:
+def _parts(particles: Particles) -> list[Particles]:
+    """Split particles by tomogram."""
+    if particles.tomograms is None:
+        return [particles]
+    return [particles.of_tomogram(name) for name in particles.names("tomogram")]
+
+
+def _renamed(pattern: str, name: str) -> list[Table]:
     tables = find_tables(pattern.replace("{name}", name))
+    if len(tables) > 1 and any(t.is_part for t in tables):
+        # A table of several tomograms: the rows of this one.
+        own = [t for t in tables if t.tomogram == name]
+        if not own:
+            raise InputError(
+                f"{tables[0].path} holds no rows of {name}, but of {_listed({t.tomogram for t in tables})}"
+            )
+        return own
     if len(tables) > 1:
         raise InputError(f"{pattern} names several tables for {name}; let it name one")
-    return replace(tables[0], tomogram=name)
+    return [replace(tables[0], tomogram=name)]
 
 
 def _classes(
-    found: Sequence[Particles | Table], there: Sequence[Particles | Table], wanted: Sequence[str]
+    picked: Sequence[Particles | Table], true: Sequence[Particles | Table], wanted: Sequence[str]
 ) -> list[str | None]:
     """Choose the classes to evaluate; None stands for everything, where nobody names a class."""
-    picked = sorted({name for t in found for name in _known(t)})
-    true = sorted({name for t in there for name in _known(t)})
+    of_picks = sorted({name for t in picked for name in _known(t)})
+    of_truth = sorted({name for t in true for name in _known(t)})
     for name in wanted:
-        for known, what in ((picked, "picks"), (true, "truth")):
-            if (
-                known
-                and name not in known
-                and not any(not _known(t) for t in (found, there)[what == "truth"])
-            ):
+        for tables, known, what in ((picked, of_picks, "picks"), (true, of_truth, "truth")):
+            if known and name not in known and all(_known(t) for t in tables):
                 raise InputError(f"the {what} hold no class {name!r}; they hold {', '.join(known)}")
     if wanted:
         return list(wanted)
-    if picked:
-        both = [name for name in picked if name in true] if true else picked
+    if of_picks:
+        both = [name for name in of_picks if name in of_truth] if of_truth else of_picks
         if not both:
             raise InputError(
-                f"the picks hold {', '.join(picked)} and the truth {', '.join(true)}; nothing is in both"
+                f"the picks hold {', '.join(of_picks)} and the truth {', '.join(of_truth)}; nothing is in both"
             )
         return list(both)
-    if len(true) > 1:
+    if len(of_truth) > 1:
         raise InputError(
-            f"the truth holds the classes {', '.join(true)} and the picks do not say theirs; choose one with --class"
+            f"the truth holds the classes {', '.join(of_truth)} and the picks do not say theirs; choose one with --class"
         )
-    return list(true) or [None]
+    return list(of_truth) or [None]
 
 
 def _known(table: Particles | Table) -> tuple[str, ...]:
+    """Give the classes that a table names; the only one of a nameless network is none."""
     if isinstance(table, Table):
         return table.classes
-    return (table.class_name,) if table.class_name else ()
+    names = tuple(table.names("class"))
+    return () if all(name in NAMELESS for name in names) else names
 
 
 def _holds(table: Particles | Table, class_name: str | None) -> bool:
@@ -233,21 +323,25 @@ def _holds(table: Particles | Table, class_name: str | None) -> bool:
 
 
 def _paired_by_name(
-    found: Sequence[Particles | Table],
-    there: Sequence[Particles | Table],
+    picked: Sequence[Particles | Table],
+    true: Sequence[Particles | Table],
     class_name: str | None,
     reporter: Reporter,
 ) -> list[tuple[Particles, Particles]]:
-    if len(found) == 1 and len(there) == 1:
-        return [(_read(found[0], class_name), _read(there[0], class_name))]
-    truth = {t.tomogram: t for t in there}
-    if len(truth) < len(there):
+    if len(picked) == 1 and len(true) == 1 and not (_says(picked[0]) and _says(true[0])):
+        return [_both(picked[0], true[0], class_name)]
+    truth = {t.tomogram: t for t in true}
+    if len(truth) < len(true):
         raise InputError("the truth holds two tables of one class and tomogram; give one for each")
-    pairs = [
-        (_read(t, class_name), _read(truth[t.tomogram], class_name)) for t in found if t.tomogram in truth
-    ]
-    names, what = {t.tomogram for t in found}, f" of {class_name}" if class_name else ""
+    pairs = [_both(t, truth[t.tomogram], class_name) for t in picked if t.tomogram in truth]
+    names, what = {t.tomogram for t in picked}, f" of {class_name}" if class_name else ""
     if not pairs:
+        if len(picked) == 1 and len(true) == 1:
+            # One of each, called differently: what else could be meant.
+            reporter.warn(
+                f"the picks{what} are of {_listed(names)} and the truth of {_listed(set(truth))}; taken for the same tomogram"
+            )
+            return [_both(picked[0], true[0], class_name)]
         raise InputError(
             f"no tomogram is in both: there are picks{what} in {_listed(names)} and truth in {_listed(set(truth))}"
         )
@@ -257,8 +351,28 @@ def _paired_by_name(
     return pairs
 
 
-def _read(table: Particles | Table, class_name: str | None) -> Particles:
-    return table if isinstance(table, Particles) else table.read(class_name)
+def _says(table: Particles | Table) -> bool:
+    return table.is_named if isinstance(table, Table) else bool(table.tomogram)
+
+
+def _both(
+    picks: Particles | Table, truth: Particles | Table, class_name: str | None
+) -> tuple[Particles, Particles]:
+    """Read both; what one knows of the voxels helps to read the other."""
+    try:
+        picked = _read(picks, class_name, UNKNOWN_GRID)
+    except NeedsGridError:
+        true = _read(truth, class_name, UNKNOWN_GRID)
+        return _read(picks, class_name, true.grid_of(true.tomogram)), true
+    return picked, _read(truth, class_name, picked.grid_of(picked.tomogram))
+
+
+def _read(table: Particles | Table, class_name: str | None, grid: VoxelGrid) -> Particles:
+    if isinstance(table, Table):
+        return table.read(class_name, grid)
+    if class_name is None or not _known(table):
+        return table
+    return table.of_class(class_name)
 
 
 def _listed(names: set[str]) -> str:

@@ -171,7 +171,7 @@ def equalize(
     statistics = tomogram.statistics
     attributes: dict[str, Any] = {
         key: tomogram.attributes[key]
-        for key in ("source", "own_voxel_size", "own_shape")
+        for key in ("source", "own_voxel_size", "own_shape", "origin")
         if key in tomogram.attributes
     }
     shape = tomogram.spatial_shape

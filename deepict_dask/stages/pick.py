@@ -354,10 +354,10 @@ def _find(
 def in_own_voxels(found: Particles, probability: Image) -> Particles:
     """Give positions in the voxels of the tomogram as it came, where it was rescaled for the network."""
     own = probability.own_grid
-    if own == probability.grid or own.voxel_size is None or probability.voxel_size is None:
-        return found
-    z, y, x = (a / b for a, b in zip(probability.voxel_size, own.voxel_size, strict=True))
-    return found.scaled((z, y, x), own.voxel_size)
+    if own != probability.grid and own.voxel_size is not None and probability.voxel_size is not None:
+        z, y, x = (a / b for a, b in zip(probability.voxel_size, own.voxel_size, strict=True))
+        found = found.scaled((z, y, x), own.voxel_size)
+    return replace(found, shape=own.shape, origin=probability.origin)
 
 
 def _record(job: PickJob, work: Work) -> TableRecord | None:
@@ -426,6 +426,8 @@ def _write_tables(
         if old not in job.tables:
             (job.folder / old).remove()
     facts = facts_of(len(particles), job.tomogram, job.class_name, job.own_grid)
+    if any(particles.origin):
+        facts["origin"] = particles.origin
     work.check_claim()
     finish_tables(job.side, made_by, job.tables, facts)
 

@@ -59,6 +59,7 @@ def rescale(tomogram: Image, output: Location, voxel_size: float, work: Work) ->
         source=tomogram.attributes.get("source"),
         own_voxel_size=tomogram.voxel_size,
         own_shape=tomogram.shape,
+        origin=tomogram.origin,
     )
 
 

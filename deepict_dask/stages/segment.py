@@ -88,6 +88,7 @@ def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSe
             "model": {"name": model.card.name, "checksum": model.checksum},
             "own_voxel_size": tomogram.own_grid.voxel_size,
             "own_shape": tomogram.own_grid.shape,
+            "origin": tomogram.origin,
             "source": tomogram.attributes.get("source"),
         }
 

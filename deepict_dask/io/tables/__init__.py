@@ -6,28 +6,31 @@ known in this folder only.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from deepict_dask.errors import InputError, MissingFileError
+from deepict_dask.atomic import publish
+from deepict_dask.errors import FormatError, InputError, MissingFileError
 from deepict_dask.io.tables import csv_table, motl, parquet, star
-from deepict_dask.particles import Particles
+from deepict_dask.io.tables.columns import CLASS_COLUMNS, Known
+from deepict_dask.particles import Particles, VoxelGrid, register_writer
 
 
 class _Format(Protocol):
     def write(self, particles: Particles, path: Path) -> None: ...
 
-    def read(self, path: Path, class_name: str | None) -> Particles: ...
+    def read(self, path: Path, known: Known) -> Particles: ...
 
 
 FORMATS: dict[str, _Format] = {"csv": csv_table, "motl": motl, "star": star, "parquet": parquet}
 """Formats by name."""
 
-SUFFIXES = {"motl.csv": "motl", ".csv": "csv", ".star": "star", ".parquet": "parquet"}
-"""Ends of file names and the format that they mean; the first that fits counts."""
+SUFFIXES = {"motl": "_motl.csv", "csv": ".csv", "star": ".star", "parquet": ".parquet"}
+"""How the names of tables of a format end; the first that fits a name counts."""
+
+_Path = str | os.PathLike[str]
 
 
 def suffix_of(format: str) -> str:
@@ -36,11 +39,25 @@ def suffix_of(format: str) -> str:
     >>> suffix_of("motl"), suffix_of("csv")
     ('_motl.csv', '.csv')
     """
-    end = next(end for end, name in SUFFIXES.items() if name == format)
-    return end if end.startswith(".") else f"_{end}"
+    return SUFFIXES[format]
 
 
-def write_particles(particles: Particles, path: str | os.PathLike[str], format: str | None = None) -> Path:
+def split_name(name: str) -> tuple[str, str | None]:
+    """Split the name of a table into what it is called and its format; None if it is no table.
+
+    >>> split_name("a_motl.csv"), split_name("motl.csv"), split_name("b.STAR"), split_name("c.txt")
+    (('a', 'motl'), ('motl', 'motl'), ('b', 'star'), ('c.txt', None))
+    """
+    lower = name.lower()
+    if lower == "motl.csv":
+        return "motl", "motl"
+    for format, end in SUFFIXES.items():
+        if lower.endswith(end) and len(name) > len(end):
+            return name[: -len(end)], format
+    return name, None
+
+
+def write_particles(particles: Particles, path: _Path, format: str | None = None) -> Path:
     """Write a particle table; the end of the name says how.
 
     Parameters
@@ -48,10 +65,9 @@ def write_particles(particles: Particles, path: str | os.PathLike[str], format: 
     particles : Particles
         May be empty.
     path : path
-        ``.csv`` (the columns of :data:`deepict_dask.particles.COLUMNS`, floats in full),
-        ``_motl.csv`` (the 20-column TOM motive list exactly as the original writes it), ``.star``
-        (RELION, coordinates in voxels of this tomogram) or ``.parquet`` (with voxel size and
-        settings in the schema's metadata). The folder is made if need be.
+        ``.csv`` (the columns of `Particles.columns`, floats in full), ``_motl.csv`` (the 20-column TOM motive list
+        exactly as the original writes it), ``.star`` (RELION 5: A from the tomogram's center) or
+        ``.parquet`` (with voxel size and settings in the schema's metadata). The folder is made if need be.
     format : {"csv", "motl", "star", "parquet"}, optional
         Overrides the name.
 
@@ -63,46 +79,49 @@ def write_particles(particles: Particles, path: str | os.PathLike[str], format: 
     Raises
     ------
     InputError
-        If neither the name nor ``format`` says a format known here.
+        If neither the name nor ``format`` says a format known here, or the format cannot hold the particles.
     """
     path = Path(path)
-    writer = FORMATS[_format_of(path, format)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not particles.tomogram and _format_of(path, format) == "star":
+    chosen = _format_of(path, format)
+    if not particles.tomogram and particles.tomograms is None and chosen == "star":
         # RELION wants a name for the tomogram.
         from dataclasses import replace
 
         particles = replace(particles, tomogram=path.stem)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        writer.write(particles, temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
+    with publish(path) as temporary:
+        FORMATS[chosen].write(particles, temporary)
     return path
 
 
 def read_particles(
-    path: str | os.PathLike[str], format: str | None = None, class_name: str | None = None
+    path: _Path,
+    format: str | None = None,
+    class_name: str | None = None,
+    *,
+    tomogram: str | None = None,
+    grid: VoxelGrid | None = None,
+    grids: Mapping[str, VoxelGrid] | None = None,
 ) -> Particles:
-    """Read positions, and what else a table knows, from a particle table.
+    """Read a particle table.
 
     Parameters
     ----------
     path : path
-        CSV with columns z, y, x in voxels (those of :func:`write_particles` are understood, others
-        ignored), motl, STAR with rlnCoordinateX, Y, Z in voxels, or Parquet.
+        CSV or Parquet with columns z, y, x in voxels, motl, or STAR of RELION 3, 4, 5 or Warp.
     format : {"csv", "motl", "star", "parquet"}, optional
         Overrides the name.
     class_name : str, optional
-        Keep only rows of this class; the table must be CSV or Parquet with a column ``class``.
+        Keep only rows of this class; the table must have a column of classes.
+    tomogram : str, optional
+        Keep only rows of this tomogram, where the table says whose they are.
+    grid, grids : VoxelGrid, mapping of str to VoxelGrid, optional
+        What is known of the voxels, of all tomograms or by name: formats that count from the center need it.
 
     Returns
     -------
     Particles
-        The voxel size is known if the table says it or has positions in voxels and angstrom.
+        Of all tomograms and classes that the table holds, row by row. The voxel size is known if the
+        table says it, has positions in voxels and A, or it was given.
 
     Raises
     ------
@@ -111,13 +130,24 @@ def read_particles(
     FormatError
         If it is not what its name says, lacks a column or holds text where a number belongs.
     InputError
-        If neither the name nor ``format`` says a format known here.
+        If neither the name nor ``format`` says a format known here, there are no rows of the tomogram, or the
+        voxels are needed and not known.
     """
     path = Path(path)
     reader = FORMATS[_format_of(path, format)]
     if not path.is_file():
         raise MissingFileError(f"there is no particle table {path}; check the path")
-    return reader.read(path, class_name)
+    found = reader.read(path, Known(grid=grid or VoxelGrid(), grids=grids))
+    if tomogram is not None:
+        found = found.of_tomogram(tomogram)
+    if class_name is None:
+        return found
+    if found.classes is None and not found.class_name:
+        raise FormatError(
+            f"{path} has no column class (nor {', '.join(CLASS_COLUMNS[1:])}), so its rows of {class_name!r} cannot be told; "
+            "leave out the class"
+        )
+    return found.of_class(class_name)
 
 
 def _format_of(path: Path, format: str | None) -> str:
@@ -125,8 +155,12 @@ def _format_of(path: Path, format: str | None) -> str:
         if format in FORMATS:
             return format
         raise InputError(f"table format {format!r} is unknown; use one of {', '.join(FORMATS)}")
-    for end, name in SUFFIXES.items():
-        if path.name.lower().endswith(end):
-            return name
-    known = ", ".join(end if end.startswith(".") else f"_{end}" for end in SUFFIXES)
-    raise InputError(f"the name of {path} does not say a table format; use one of {known}")
+    named = split_name(path.name)[1]
+    if named is None:
+        raise InputError(
+            f"the name of {path} does not say a table format; use one of {', '.join(SUFFIXES.values())}"
+        )
+    return named
+
+
+register_writer(write_particles)

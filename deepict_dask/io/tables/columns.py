@@ -2,16 +2,53 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from deepict_dask.errors import FormatError
-from deepict_dask.particles import Particles
+from deepict_dask.particles import COLUMNS, UNKNOWN_GRID, Particles, VoxelGrid
 
 AXES = ("z", "y", "x")
+TOMOGRAM_COLUMNS = ("tomogram", "tomo_name", "experiment", "run_name", "rlnTomoName", "rlnMicrographName")
+"""Usual names of the column that says which tomogram a row is of, the most telling first."""
+CLASS_COLUMNS = ("class", "particle_type", "class_name", "rlnClassNumber")
+"""Usual names of the column that says what a row is."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)")
+_EMPTY = ("", None, "<NA>")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a table besides its cells.
+
+    Attributes
+    ----------
+    tomogram, class_name : str
+        Of all rows, where no column says; empty where unknown.
+    grid : VoxelGrid
+        Of the tomogram, or of those that `grids` does not name.
+    grids : mapping of str to VoxelGrid
+        By tomogram.
+    attributes : mapping
+        Settings that led to the particles.
+    """
+
+    tomogram: str = ""
+    class_name: str = ""
+    grid: VoxelGrid = UNKNOWN_GRID
+    grids: Mapping[str, VoxelGrid] | None = None
+    attributes: Mapping[str, Any] | None = None
+
+    def grid_of(self, tomogram: str) -> VoxelGrid:
+        """Give what is known of the voxels of a tomogram."""
+        return (self.grids or {}).get(tomogram, self.grid)
 
 
 def numbers(
@@ -40,7 +77,13 @@ def numbers(
     values = np.empty(len(cells))
     for k, cell in enumerate(cells):
         try:
-            values[k] = empty if empty is not None and cell in ("", None, "<NA>") else float(cell)
+            if empty is not None and cell in _EMPTY:
+                values[k] = empty
+                continue
+            # Python takes 1_000 for a number, and nobody else does.
+            if isinstance(cell, str) and not _NUMBER.fullmatch(cell.strip()):
+                raise ValueError
+            values[k] = float(cell)
         except (TypeError, ValueError):
             raise FormatError(
                 f"{path}: column {name} holds {cell!r} in {row(k)}, which is not a number; correct that row"
@@ -48,6 +91,19 @@ def numbers(
         if empty is None and not np.isfinite(values[k]):
             raise FormatError(f"{path}: column {name} holds {cell!r} in {row(k)}; a position must be finite")
     return values
+
+
+def whole_numbers(
+    path: Path, name: str, cells: Sequence[Any], row: Callable[[int], str], *, empty: int = 0
+) -> np.ndarray:
+    """Read one column as int64; FormatError where a number is not whole or not there (NaN)."""
+    values = numbers(path, name, cells, row, empty=empty)
+    for k, value in enumerate(values):
+        if not (np.isfinite(value) and abs(value - np.rint(value)) < 1e-6):
+            raise FormatError(
+                f"{path}: column {name} holds {cells[k]!r} in {row(k)}, where a whole number belongs; correct that row"
+            )
+    return np.rint(values).astype(np.int64)
 
 
 def require(path: Path, wanted: Sequence[str], present: Sequence[str], hint: str = "") -> None:
@@ -66,14 +122,18 @@ def require(path: Path, wanted: Sequence[str], present: Sequence[str], hint: str
         )
 
 
+def first_of(names: Sequence[str], present: Mapping[str, Any]) -> str | None:
+    """Give the first of some column names that a table has."""
+    return next((name for name in names if name in present), None)
+
+
 def from_table(
     path: Path,
     table: Mapping[str, Sequence[Any]],
     row: Callable[[int], str],
-    only: str | None,
-    **known: Any,
+    known: Known,
 ) -> Particles:
-    """Make particles of a table with our column names, or of its rows of one class only.
+    """Make particles of a table with our column names.
 
     Only z, y and x must be there.
 
@@ -83,43 +143,121 @@ def from_table(
         If a column is missing or holds something that is not a number.
     """
     require(path, AXES, list(table), "; a motl must be named *_motl.csv" if path.suffix == ".csv" else "")
-    kept = list(range(len(table["z"])))
-    if only is not None and known.get("class_name") != only:
-        require(path, ("class",), list(table))
-        kept = [k for k in kept if str(table["class"][k]) == only]
+    used = set(COLUMNS)
 
     def column(name: str, empty: float | None = None) -> np.ndarray:
-        cells = table[name]
-        return numbers(path, name, [cells[k] for k in kept], lambda k: row(kept[k]), empty=empty)
+        return numbers(path, name, table[name], row, empty=empty)
 
-    positions = np.stack([column(axis) for axis in AXES], axis=1)
-    for name in ("score", "score_max"):
-        if name in table:
-            known[name] = column(name, np.nan)
+    n = len(table["z"])
+    fields: dict[str, Any] = {axis: column(axis) for axis in AXES}
+    fields |= {name: column(name, np.nan) for name in ("score", "score_max") if name in table}
     for name in ("label", "size"):
         if name in table:
-            known[name] = np.rint(column(name, 0)).astype(np.int64)
-    if "voxel_size" not in known:
-        edges = [
-            _ratio(column(f"{axis}_angstrom", np.nan), p) if f"{axis}_angstrom" in table else None
-            for axis, p in zip(AXES, positions.T, strict=True)
-        ]
-        known["voxel_size"] = None if None in edges else tuple(edges)
-    classes = {str(table["class"][k]) for k in kept} if "class" in table else set()
-    if len(classes) == 1:
-        known.setdefault("class_name", classes.pop())
-    return Particles.from_positions(positions, **known)
+            fields[name] = whole_numbers(path, name, table[name], row)
+    if "touches_edge" in table:
+        fields["touches_edge"] = _edges(table["touches_edge"])
+    names = {}
+    for rows, one, usual in (
+        ("tomograms", "tomogram", TOMOGRAM_COLUMNS),
+        ("classes", "class_name", CLASS_COLUMNS),
+    ):
+        column_name = first_of(usual, table)
+        # In a table of one of ours with empty cells nobody says.
+        if column_name is not None and any(str(cell).strip() for cell in table[column_name]):
+            names[rows] = np.array([str(cell).strip() for cell in table[column_name]], object)
+            used.add(column_name)
+        names[one] = getattr(known, one)
+    positions = np.stack([fields.pop(axis) for axis in AXES], axis=1)
+    of_tomogram = names.get("tomograms", np.full(n, known.tomogram, object))
+    grids = {
+        name: _grid(table, path, row, positions, of_tomogram == name, known.grid_of(name))
+        for name in dict.fromkeys(of_tomogram.tolist())
+    }
+    single = next(iter(grids.values())) if len(grids) == 1 else known.grid
+    others = {name: _other(cells) for name, cells in table.items() if name not in used}
+    return Particles.from_positions(
+        positions,
+        **fields,
+        **names,
+        voxel_size=single.voxel_size,
+        shape=single.shape,
+        origin=single.origin,
+        grids=grids if len(grids) > 1 else {},
+        others=others,
+        attributes=dict(known.attributes or {}),
+    )
 
 
-def _ratio(angstrom: np.ndarray, voxels: np.ndarray) -> float | None:
-    """Find the voxel size that the two columns mean: the shortest number that explains them."""
-    good = np.isfinite(angstrom) & (voxels != 0)
-    if not good.any():
+def _grid(
+    table: Mapping[str, Sequence[Any]],
+    path: Path,
+    row: Callable[[int], str],
+    positions: np.ndarray,
+    rows: np.ndarray,
+    known: VoxelGrid,
+) -> VoxelGrid:
+    """Give the voxel size of one tomogram: what is known, else what its positions in voxels and in A mean."""
+    if known.voxel_size is not None or any(f"{axis}_angstrom" not in table for axis in AXES):
+        return known
+    edges, origin = [], []
+    for axis, voxels in zip(AXES, positions[rows].T, strict=True):
+        cells = [table[f"{axis}_angstrom"][k] for k in np.flatnonzero(rows).tolist()]
+        angstrom = numbers(path, f"{axis}_angstrom", cells, row, empty=np.nan)
+        found = _ratio(angstrom, voxels)
+        if found is None:
+            return known
+        edges.append(found[0])
+        origin.append(found[1])
+    return VoxelGrid((edges[0], edges[1], edges[2]), known.shape, (origin[0], origin[1], origin[2]))
+
+
+def _ratio(angstrom: np.ndarray, voxels: np.ndarray) -> tuple[float, float] | None:
+    """Find the voxel size that the two columns mean, the shortest number that explains them, and the origin."""
+    good = np.isfinite(angstrom)
+    if not (good & (voxels != 0)).any():
         return None
-    k = int(np.argmax(np.where(good, np.abs(voxels), 0)))
-    ratio = float(angstrom[k] / voxels[k])
+    a, v = angstrom[good], voxels[good]
+    k = int(np.argmax(np.abs(v)))
+    ratio = float(a[k] / v[k])
     for digits in range(3, 17):
         candidate = float(f"{ratio:.{digits}g}")
-        if (voxels[good] * candidate == angstrom[good]).all():
-            return candidate
-    return ratio if ratio > 0 else None
+        if (v * candidate == a).all():
+            return candidate, 0.0
+    if ratio > 0 and np.allclose(v * ratio, a, rtol=1e-9, atol=0):
+        return ratio, 0.0
+    # A line: an origin other than 0 was added.
+    low, high = int(np.argmin(v)), int(np.argmax(v))
+    if v[high] == v[low]:
+        return (ratio, 0.0) if ratio > 0 else None
+    edge = float(f"{(a[high] - a[low]) / (v[high] - v[low]):.12g}")
+    shift = float(f"{a[low] - v[low] * edge:.10g}")
+    return (edge, shift) if edge > 0 and np.allclose(v * edge + shift, a, rtol=1e-8, atol=1e-6) else None
+
+
+def _edges(cells: Sequence[Any]) -> np.ndarray | None:
+    words = {"true": 1, "1": 1, "false": 0, "0": 0}
+    values = np.array([words.get(str(cell).strip().lower(), -1) for cell in cells], np.int8)
+    if (values == -1).all():
+        return None
+    return values if (values == -1).any() else values.astype(bool)
+
+
+def _other(cells: Sequence[Any]) -> np.ndarray:
+    """Keep a column that is not known: numbers as numbers where no text is lost, else as it stands."""
+    if not all(isinstance(cell, str) for cell in cells):
+        values = np.asarray(cells)
+        return values if values.dtype.kind in "iufb" else np.array(list(cells), object)
+    text = [cell.strip() for cell in cells]
+    if text and all(_WHOLE.fullmatch(cell) and len(cell) < 18 for cell in text):
+        return np.array([int(cell) for cell in text], np.int64)
+    numeric = all(
+        cell == "" or (_NUMBER.fullmatch(cell) and not re.match(r"[+-]?0\d", cell)) for cell in text
+    )
+    if text and numeric and any(text):
+        values = np.array([float(cell) if cell else np.nan for cell in text])
+        # A number whose digits would change is text that looks like one.
+        if all(
+            cell == "" or float(repr(v)) == float(cell) for cell, v in zip(text, values.tolist(), strict=True)
+        ):
+            return values
+    return np.array(text, object)

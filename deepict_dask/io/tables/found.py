@@ -2,64 +2,93 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deepict_dask.errors import InputError, MissingFileError
-from deepict_dask.io.tables import SUFFIXES, read_particles
-from deepict_dask.particles import Particles
+from deepict_dask.errors import DeepictError, InputError, MissingFileError
+from deepict_dask.io.tables import read_particles, split_name
+from deepict_dask.particles import UNKNOWN_GRID, Particles, VoxelGrid
 
 # Of one table in several formats the first of these is read.
 _PREFERRED = ("parquet", "csv", "star", "motl")
-# What a network that names no class finds.
-_ANY_CLASS = "particle"
+NAMELESS = ("", "particle", "class_0")
+"""What a class is called of which nobody says more: the only one of a network without names."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A particle table in a file.
+    """A particle table in a file, or the part of one that is of one tomogram.
 
     Attributes
     ----------
     path : Path
         The file.
     tomogram : str
-        What its particles are in: the table's folder for ``NAME/particles.csv``, else the file's name.
+        What its particles are in: what the rows say, else the folder of ``NAME/particles.csv``, else the file's name.
     classes : tuple of str
         Classes that it holds, sorted; empty where neither the table nor what lies beside it says.
     has_column : bool
         Whether the rows say their class.
-    voxel_size : (float, float, float), optional
-        Edges of a voxel in A from the file beside it, for tables that hold no particle.
+    grid : VoxelGrid
+        What the file beside it knows of the voxels.
+    is_part : bool
+        Whether the table holds other tomograms too, so that rows are chosen by name.
+    is_named : bool
+        Whether the rows, or the file beside it, say the tomogram; else it is what the file is called.
     """
 
     path: Path
     tomogram: str
     classes: tuple[str, ...] = ()
     has_column: bool = False
-    voxel_size: tuple[float, float, float] | None = None
+    grid: VoxelGrid = UNKNOWN_GRID
+    is_part: bool = False
+    is_named: bool = False
+
+    @property
+    def voxel_size(self) -> tuple[float, float, float] | None:
+        """Edges of a voxel in A, (z, y, x), where the file beside it says."""
+        return self.grid.voxel_size
 
     def holds(self, class_name: str | None) -> bool:
         """Tell whether the table may hold particles of a class; one that names none may hold any."""
         return class_name is None or not self.classes or class_name in self.classes
 
-    def read(self, class_name: str | None = None) -> Particles:
-        """Read the particles of one class, or all of them."""
-        from dataclasses import replace
+    def read(self, class_name: str | None = None, grid: VoxelGrid = UNKNOWN_GRID) -> Particles:
+        """Read the particles of one class, or all of them.
 
-        found = read_particles(self.path, class_name=class_name if self.has_column else None)
+        Parameters
+        ----------
+        class_name : str, optional
+            Class; rows of a table that names none are all taken for it.
+        grid : VoxelGrid
+            What else is known of the voxels, such as from the table that this one is compared with.
+        """
+        known = VoxelGrid(
+            self.grid.voxel_size or grid.voxel_size,
+            self.grid.shape or grid.shape,
+            self.grid.origin if any(self.grid.origin) else grid.origin,
+        )
+        found = read_particles(
+            self.path,
+            class_name=class_name if self.has_column else None,
+            tomogram=self.tomogram if self.is_part else None,
+            grid=known,
+        )
         return replace(
             found,
+            tomograms=None,
             tomogram=self.tomogram,
             class_name=class_name or found.class_name,
-            voxel_size=found.voxel_size or self.voxel_size,
+            voxel_size=found.voxel_size or self.grid.voxel_size,
+            shape=found.shape or self.grid.shape,
         )
 
 
-def find_tables(path: str | Path) -> list[Table]:
+def find_tables(path: str | os.PathLike[str]) -> list[Table]:
     """Find the particle tables that a path names.
 
     Parameters
@@ -72,81 +101,67 @@ def find_tables(path: str | Path) -> list[Table]:
     Returns
     -------
     list of Table
-        Sorted by tomogram and class.
+        Sorted by tomogram and class; of a table of several tomograms one for each.
 
     Raises
     ------
     MissingFileError
         If there is nothing.
     InputError
-        If there is no table in the folder.
+        If there is no table in the folder, or one that cannot be read.
     """
-    path = Path(path).expanduser()
-    if path.is_file():
-        return [_about(path)]
-    if not path.is_dir():
-        raise MissingFileError(f"there is no particle table or folder {path}; check the path")
+    place = Path(path).expanduser()
+    if place.is_file():
+        return _about(place)
+    if not place.is_dir():
+        raise MissingFileError(f"there is no particle table or folder {place}; check the path")
     # Other tables may lie in a run folder, such as a truth; they count only where there are no picks.
-    for candidates in ([*path.glob("particles*"), *path.glob("*/particles*")], path.iterdir()):
+    for candidates in ([*place.glob("particles*"), *place.glob("*/particles*")], place.iterdir()):
         files: dict[Path, list[Path]] = {}
         for file in candidates:
-            if file.is_file() and not file.name.startswith(".") and _format(file) is not None:
-                files.setdefault(file.parent / _stem(file), []).append(file)
+            if file.is_file() and not file.name.startswith(".") and split_name(file.name)[1] is not None:
+                files.setdefault(file.parent / split_name(file.name)[0], []).append(file)
         if files:
             break
-    chosen = [min(same, key=lambda f: _PREFERRED.index(str(_format(f)))) for same in files.values()]
+    chosen = [
+        min(same, key=lambda f: _PREFERRED.index(str(split_name(f.name)[1]))) for same in files.values()
+    ]
     if not chosen:
         raise InputError(
-            f"{path} holds no particle table; give a table, a run folder or a folder with one table per tomogram"
+            f"{place} holds no particle table; give a table, a run folder or a folder with one table per tomogram"
         )
-    return sorted((_about(file) for file in chosen), key=lambda t: (t.tomogram, t.classes, t.path))
+    tables = [table for file in chosen for table in _about(file)]
+    return sorted(tables, key=lambda t: (t.tomogram, t.classes, t.path))
 
 
-def _about(path: Path) -> Table:
-    stem = _stem(path)
+def _about(path: Path) -> list[Table]:
+    stem = split_name(path.name)[0]
     in_folder = stem == "particles" or stem.startswith("particles_")
     # resolve(), since the folder of "particles.csv" is "".
-    tomogram = path.resolve().parent.name if in_folder else stem
+    called = path.resolve().parent.name if in_folder else stem
     side = _side(path.with_name(f"{stem}.json"))
-    classes, has_column = _classes(path)
+    grid = _grid(side)
+    tomograms, classes = _names(path)
+    has_column = bool(classes)
     if not classes:
-        named = side.get("made_by", {}).get("class") or (stem.partition("_")[2] if in_folder else "")
-        classes = () if named in ("", _ANY_CLASS) else (named,)
-    size = side.get("voxel_size")
-    voxel_size = None if size is None else (float(size[0]), float(size[1]), float(size[2]))
-    return Table(path, str(side.get("tomogram") or tomogram), classes, has_column, voxel_size)
+        named = str(side.get("class") or (stem.partition("_")[2] if in_folder else ""))
+        classes = () if named in NAMELESS else (named,)
+    classes = () if classes and all(name in NAMELESS for name in classes) else classes
+    if len(tomograms) > 1:
+        return [Table(path, name, classes, has_column, grid, True, True) for name in tomograms]
+    said = (tomograms or (str(side.get("tomogram") or ""),))[0]
+    return [Table(path, said or called, classes, has_column, grid, False, bool(said))]
 
 
-def _classes(path: Path) -> tuple[tuple[str, ...], bool]:
-    """Give the classes that a table's rows or metadata name, and whether rows do."""
-    format = _format(path)
-    if format == "csv":
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows = csv.reader(file, skipinitialspace=True)
-                header = [name.strip() for name in next(rows, [])]
-                if "class" not in header:
-                    return (), False
-                k = header.index("class")
-                return tuple(sorted({row[k] for row in rows if len(row) > k})), True
-        except (UnicodeDecodeError, csv.Error):
-            return (), False  # read_particles says what is wrong
-    if format == "parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            schema = pq.read_schema(path)
-            if "class" in schema.names:
-                return tuple(
-                    sorted(set(map(str, pq.read_table(path, columns=["class"])["class"].to_pylist())))
-                ), True
-        except (pa.ArrowException, OSError):
-            return (), False
-        about = json.loads((schema.metadata or {}).get(b"deepict_dask", b"{}"))
-        named = about.get("class") or ""
-        return (() if named in ("", _ANY_CLASS) else (named,)), False
-    return (), False
+def _names(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give the tomograms and the classes that a table's rows or metadata name, the latter sorted."""
+    try:
+        # Positions that are counted from an unknown center are of no interest here.
+        found = read_particles(path, grid=VoxelGrid((1.0, 1.0, 1.0), (2, 2, 2)))
+    except DeepictError:
+        return (), ()  # reading it for its positions says what is wrong
+    tomograms = tuple(name for name in found.names("tomogram") if name)
+    return tomograms, tuple(sorted(name for name in found.names("class") if name))
 
 
 def _side(path: Path) -> dict[str, Any]:
@@ -157,11 +172,12 @@ def _side(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) and isinstance(content.get("made_by"), dict) else {}
 
 
-def _format(path: Path) -> str | None:
-    return next((name for end, name in SUFFIXES.items() if path.name.lower().endswith(end)), None)
+def _grid(side: dict[str, Any]) -> VoxelGrid:
+    def triple(name: str, kind: type) -> Any:
+        value = side.get(name)
+        try:
+            return None if value is None else (kind(value[0]), kind(value[1]), kind(value[2]))
+        except (TypeError, ValueError, IndexError, KeyError):
+            return None
 
-
-def _stem(path: Path) -> str:
-    end = next((e for e in SUFFIXES if path.name.lower().endswith(e)), "")
-    stem = path.name[: -len(end)] if end else path.stem
-    return stem.rstrip("_") or path.stem
+    return VoxelGrid(triple("voxel_size", float), triple("shape", int), triple("origin", float) or (0.0,) * 3)

@@ -1,4 +1,4 @@
-"""Parquet: the columns of the CSV, and names, voxel size and settings in the schema's metadata."""
+"""Parquet: the columns of the CSV, and names, voxel sizes and settings in the schema's metadata."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from deepict_dask.errors import FormatError
-from deepict_dask.io.tables.columns import from_table
-from deepict_dask.particles import Particles
+from deepict_dask.io.tables.columns import Known, from_table
+from deepict_dask.particles import Particles, VoxelGrid
 
 KEY = b"deepict_dask"
 """Where the metadata stands in the schema: a JSON object."""
@@ -19,17 +21,23 @@ def write(particles: Particles, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    names = particles.names("tomogram") or [""]
     about = {
         "tomogram": particles.tomogram,
         "class": particles.class_name,
-        "voxel_size": particles.voxel_size,
+        "grids": {name: _grid(particles.grid_of(name)) for name in names},
         "attributes": dict(particles.attributes),
     }
-    table = pa.table(particles.columns())
+    columns: dict[str, Any] = dict(particles.columns())
+    edge = columns["touches_edge"]
+    columns["touches_edge"] = pa.array(np.asarray(edge) == 1, mask=np.asarray(edge, np.int8) == -1)
+    for name in ("tomogram", "class"):
+        columns[name] = pa.array(columns[name].tolist(), pa.string())
+    table = pa.table(columns)
     pq.write_table(table.replace_schema_metadata({KEY: json.dumps(about, default=str)}), path)
 
 
-def read(path: Path, class_name: str | None = None) -> Particles:
+def read(path: Path, known: Known) -> Particles:
     """Read a table with at least the columns z, y, x.
 
     Raises
@@ -44,15 +52,42 @@ def read(path: Path, class_name: str | None = None) -> Particles:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise FormatError(f"{path} is not a Parquet file ({error}); give a Parquet table") from error
-    about = json.loads((table.schema.metadata or {}).get(KEY, b"{}"))
-    known: dict[str, Any] = {}
+    about = _about(table.schema.metadata)
     if about:
-        edges = about["voxel_size"]
-        known = {
-            "tomogram": about["tomogram"],
-            "class_name": about["class"],
-            "voxel_size": None if edges is None else tuple(edges),
-            "attributes": about["attributes"],
-        }
+        grids = {name: _of_json(grid) for name, grid in about.get("grids", {}).items()}
+        single = next(iter(grids.values())) if len(grids) == 1 else VoxelGrid()
+        known = Known(
+            str(about.get("tomogram") or known.tomogram),
+            str(about.get("class") or known.class_name),
+            known.grid if known.grid.voxel_size else single,
+            {**grids, **(known.grids or {})},
+            about.get("attributes") or {},
+        )
     columns = {name: table[name].to_pylist() for name in table.column_names}
-    return from_table(path, columns, lambda k: f"row {k + 1}", class_name, **known)
+    for name in ("tomogram", "class"):
+        if name in columns:
+            columns[name] = ["" if value is None else value for value in columns[name]]
+    return from_table(path, columns, lambda k: f"row {k + 1}", known)
+
+
+def _about(metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
+    try:
+        about = json.loads((metadata or {}).get(KEY, b"{}"))
+    except ValueError:
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _grid(grid: VoxelGrid) -> dict[str, Any]:
+    return {"voxel_size": grid.voxel_size, "shape": grid.shape, "origin": grid.origin}
+
+
+def _of_json(content: dict[str, Any]) -> VoxelGrid:
+    def triple(value: Any) -> Any:
+        return None if value is None else (value[0], value[1], value[2])
+
+    return VoxelGrid(
+        triple(content.get("voxel_size")),
+        triple(content.get("shape")),
+        triple(content.get("origin") or (0.0,) * 3),
+    )

@@ -1,76 +1,191 @@
-"""RELION STAR: one block ``particles`` with coordinates in voxels of the picked tomogram."""
+"""RELION STAR: written as RELION 5 reads it, read as RELION 3, 4, 5 and Warp write it.
+
+RELION 5 counts positions in A from the tomogram's center, which is index ``n / 2`` on an axis of ``n`` voxels
+(``particle_set.cpp``, ``tomogram_set.cpp``); its own Python pickers use ``n / 2 - 1``. Older dialects count pixels from the
+first one, in pixels that the optics group, the row or the magnification tell.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deepict_dask.errors import FormatError, InputError
-from deepict_dask.io.tables.columns import numbers, require
-from deepict_dask.particles import Particles
+from deepict_dask.errors import FormatError, InputError, NeedsGridError
+from deepict_dask.io.tables.columns import CLASS_COLUMNS, TOMOGRAM_COLUMNS, Known, first_of, numbers, require
+from deepict_dask.io.tables.star_text import Block, read_star, write_star
+from deepict_dask.particles import Particles, VoxelGrid
 
-NAME, SCORE, EDGE = "rlnTomoName", "rlnAutopickFigureOfMerit", "rlnPixelSize"
-COORDINATES = ("rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ")
+NAME, SCORE = "rlnTomoName", "rlnAutopickFigureOfMerit"
+CENTERED = ("rlnCenteredCoordinateZAngst", "rlnCenteredCoordinateYAngst", "rlnCenteredCoordinateXAngst")
+COORDINATES = ("rlnCoordinateZ", "rlnCoordinateY", "rlnCoordinateX")
+_SHIFTS = ("rlnOriginZ", "rlnOriginY", "rlnOriginX")
+_SHIFTS_ANGSTROM = ("rlnOriginZAngst", "rlnOriginYAngst", "rlnOriginXAngst")
+# Which pixels coordinates are counted in, the most telling first.
+_PIXELS = ("rlnTomoTiltSeriesPixelSize", "rlnMicrographPixelSize", "rlnPixelSize", "rlnImagePixelSize")
+_ANGLES = {"rot": "rlnAngleRot", "tilt": "rlnAngleTilt", "psi": "rlnAnglePsi"}
 
 
 def write(particles: Particles, path: Path) -> None:
-    """Write name, coordinates (first voxel 0), mean probability and, if isotropic, the voxel size."""
-    import pandas as pd
-    import starfile
+    """Write one block ``particles``: tomogram, centered positions in A, mean probability, angles if known.
 
-    # As text, since starfile would cut floats to six decimals.
-    columns: dict[str, list[str]] = {NAME: [particles.tomogram] * len(particles)}
-    for name, values in zip(COORDINATES, (particles.x, particles.y, particles.z), strict=True):
+    Raises
+    ------
+    NeedsGridError
+        If the voxel size or the shape of a tomogram is not known.
+    """
+    names = particles["tomogram"]
+    centered = np.empty((len(particles), 3))
+    for name in (particles.names("tomogram") or [particles.tomogram]) if len(particles) else ():
+        rows = names == name
+        size, shape = _grid(particles.grid_of(name), name, "written")
+        centered[rows] = (particles.positions[rows] - np.asarray(shape) / 2) * np.asarray(size)
+    columns: dict[str, list[str]] = {NAME: [str(name) for name in names.tolist()]}
+    for name, values in zip(reversed(CENTERED), centered.T[::-1], strict=True):
         columns[name] = [repr(float(v)) for v in values]
     if not np.isnan(particles.score).all() or not len(particles):
         columns[SCORE] = [repr(float(v)) for v in particles.score]
-    edges = particles.voxel_size
-    if edges is not None and len(set(edges)) == 1:
-        columns[EDGE] = [repr(float(edges[0]))] * len(particles)
-    starfile.write({"particles": pd.DataFrame(columns, dtype=str)}, path)
+    for ours, theirs in _ANGLES.items():
+        if ours in particles.others:
+            columns[theirs] = [repr(float(v)) for v in particles.others[ours]]
+    write_star(path, {"particles": columns})
 
 
-def read(path: Path, class_name: str | None = None) -> Particles:
+def read(path: Path, known: Known) -> Particles:
     """Read the block that has coordinates.
 
     Raises
     ------
     FormatError
         If there is none or it holds something that is not a number.
-    InputError
-        If a class is asked for; this dialect names none.
+    NeedsGridError
+        If positions are counted from the center, or shifts given in A, and nothing says the voxels.
     """
-    import starfile
+    blocks = read_star(path)
+    table = _particles(path, blocks)
+    optics = next((b for name, b in blocks.items() if "rlnOpticsGroup" in b and b is not table), {})
+    n = len(next(iter(table.values())))
+    names = _names(table, TOMOGRAM_COLUMNS, known.tomogram, n)
+    classes = _names(table, CLASS_COLUMNS, known.class_name, n)
+    grids: dict[str, VoxelGrid] = {}
+    if set(CENTERED) <= set(table):
+        positions = np.stack([_column(path, table, name) for name in CENTERED], axis=1)
+        for name in dict.fromkeys(names.tolist()):
+            size, shape = _grid(known.grid_of(name), name, "read")
+            positions[names == name] = positions[names == name] / np.asarray(size) + np.asarray(shape) / 2
+            grids[name] = known.grid_of(name)
+    else:
+        positions = np.stack([_column(path, table, name) for name in COORDINATES], axis=1)
+        pixel = _pixel_sizes(path, table, optics, n)
+        positions -= _shifts(path, table, pixel, names, known)
+        for name in dict.fromkeys(names.tolist()):
+            grids[name] = _own_grid(path, pixel[names == name], name, known.grid_of(name))
+    others = {ours: _column(path, table, theirs) for ours, theirs in _ANGLES.items() if theirs in table}
+    score = {"score": _column(path, table, SCORE, np.nan)} if SCORE in table else {}
+    one = next(iter(grids.values()), known.grid)
+    return Particles.from_positions(
+        positions,
+        **score,
+        tomogram=known.tomogram,
+        class_name=known.class_name,
+        tomograms=names,
+        classes=classes,
+        voxel_size=one.voxel_size,
+        shape=one.shape,
+        origin=one.origin,
+        grids=grids if len(grids) > 1 else {},
+        others=others,
+    )
 
-    if class_name is not None:
-        raise InputError(
-            f"{path} is a STAR file, which names no classes here; leave out the class {class_name!r}"
-        )
-    text = [NAME, SCORE, EDGE, *COORDINATES]
-    try:
-        blocks = starfile.read(path, always_dict=True, parse_as_string=text)
-    except Exception as error:
-        raise FormatError(
-            f"{path} is not a STAR file ({error}); give one with {', '.join(COORDINATES)}"
-        ) from error
-    tables = {key: block for key, block in blocks.items() if set(COORDINATES) <= set(block)}
+
+def _particles(path: Path, blocks: Mapping[str, Block]) -> Block:
+    tables = {name: b for name, b in blocks.items() if set(COORDINATES) <= set(b) or set(CENTERED) <= set(b)}
     if not tables:
-        require(path, COORDINATES, [str(column) for block in blocks.values() for column in block])
-    table = tables.get("particles", next(iter(tables.values())))
+        if not blocks:
+            raise FormatError(f"{path} is not a STAR file; give one with {', '.join(reversed(COORDINATES))}")
+        require(path, tuple(reversed(COORDINATES)), [str(c) for b in blocks.values() for c in b])
+    return tables.get("particles", next(iter(tables.values())))
 
-    def column(name: str, empty: float | None = None) -> np.ndarray:
-        cells = np.atleast_1d(np.asarray(table[name], object)).tolist()
-        return numbers(path, name, cells, lambda k: f"row {k + 1}", empty=empty)
 
-    others: dict[str, Any] = {}
-    if SCORE in table:
-        others["score"] = column(SCORE, np.nan)
-    if EDGE in table and len(set(column(EDGE, np.nan))) == 1:
-        others["voxel_size"] = (float(column(EDGE)[0]),) * 3
-    names = {str(n) for n in np.atleast_1d(np.asarray(table[NAME], object))} if NAME in table else set()
-    if len(names) == 1:
-        others["tomogram"] = names.pop()
-    positions = np.stack([column(name) for name in reversed(COORDINATES)], axis=1)
-    return Particles.from_positions(positions, **others)
+def _column(path: Path, table: Block, name: str, empty: float | None = None) -> np.ndarray:
+    return numbers(path, name, table[name], lambda k: f"row {k + 1}", empty=empty)
+
+
+def _names(table: Block, usual: tuple[str, ...], known: str, n: int) -> np.ndarray:
+    column = first_of(usual, table)
+    return np.array(table[column], object) if column is not None else np.full(n, known, object)
+
+
+def _grid(grid: VoxelGrid, name: str, what: str) -> tuple[Any, Any]:
+    missing = [
+        word for word, value in (("voxel size", grid.voxel_size), ("shape", grid.shape)) if value is None
+    ]
+    if missing:
+        raise NeedsGridError(
+            f"positions in RELION 5's form are counted from the center of the tomogram in A, so they cannot be {what} without "
+            f"its {' and '.join(missing)} (of {name or 'the tomogram'}); use a CSV table, or one beside its .json file"
+        )
+    return grid.voxel_size, grid.shape
+
+
+def _pixel_sizes(path: Path, table: Block, optics: Block, n: int) -> np.ndarray:
+    """Give the edge in A of the pixels that each row counts; NaN where nothing says."""
+    of_optics = np.full(n, np.nan)
+    name = first_of(_PIXELS, optics)
+    if name is not None:
+        sizes = dict(zip(optics["rlnOpticsGroup"], _column(path, optics, name), strict=True))
+        groups = table.get("rlnOpticsGroup", [next(iter(sizes))] * n if len(sizes) == 1 else [])
+        if len(groups) == n:
+            of_optics = np.array([sizes.get(group, np.nan) for group in groups])
+    own = first_of(_PIXELS, table)
+    if name is not None and (own is None or _PIXELS.index(name) <= _PIXELS.index(own)):
+        return of_optics
+    if own is not None:
+        return _column(path, table, own, np.nan)
+    if {"rlnDetectorPixelSize", "rlnMagnification"} <= set(table):
+        # Micrometers on the detector.
+        detector, magnification = (
+            _column(path, table, c) for c in ("rlnDetectorPixelSize", "rlnMagnification")
+        )
+        return detector * 1e4 / magnification
+    return of_optics
+
+
+def _shifts(path: Path, table: Block, pixel: np.ndarray, names: np.ndarray, known: Known) -> np.ndarray:
+    """Give what refinement has found that positions are off by, in pixels."""
+    n = len(names)
+    if set(_SHIFTS_ANGSTROM) & set(table):
+        angstrom = np.stack(
+            [_column(path, table, c, 0.0) if c in table else np.zeros(n) for c in _SHIFTS_ANGSTROM], axis=1
+        )
+        if not angstrom.any():
+            return angstrom
+        edges = np.stack([pixel] * 3, axis=1)
+        for name in dict.fromkeys(names.tolist()):
+            if (size := known.grid_of(name).voxel_size) is not None:
+                rows = (names == name) & np.isnan(pixel)
+                edges[rows] = size
+        if np.isnan(edges).any():
+            raise NeedsGridError(
+                f"{path} gives shifts in A ({', '.join(c for c in _SHIFTS_ANGSTROM if c in table)}) and nothing says the "
+                "pixel size that positions are counted in; give it with --voxel-size (in A)"
+            )
+        return angstrom / edges
+    return np.stack([_column(path, table, c, 0.0) if c in table else np.zeros(n) for c in _SHIFTS], axis=1)
+
+
+def _own_grid(path: Path, pixel: np.ndarray, name: str, known: VoxelGrid) -> VoxelGrid:
+    """Give the voxels that positions are counted in: what the file says, else what is known."""
+    sizes = sorted(set(pixel[np.isfinite(pixel)].tolist()))
+    if len(sizes) > 1 and not np.allclose(sizes, sizes[0], rtol=1e-4):
+        raise InputError(
+            f"{path} counts positions of {name or 'one tomogram'} in pixels of {sizes[0]:g} and {sizes[-1]:g} A; split it by "
+            "optics group"
+        )
+    if not sizes or not sizes[0] > 0:
+        return known
+    size = (sizes[0],) * 3
+    same = known.voxel_size is not None and np.allclose(known.voxel_size, size, rtol=1e-3)
+    return VoxelGrid(size, known.shape if same else None, known.origin)
