@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from deepict_dask.errors import InputError
-from deepict_dask.particles import Particles
+from deepict_dask.io.tables import read_particles, write_particles
+from deepict_dask.particles import Particles, VoxelGrid, join
 
 
 def some(**others):
@@ -16,7 +17,8 @@ def some(**others):
 def test_the_table_has_exactly_the_promised_columns_in_order():
     table = some(voxel_size=(2.0, 3.0, 4.0)).to_dataframe()
     assert list(table) == [
-        "label", "z", "y", "x", "score", "score_max", "size", "z_angstrom", "y_angstrom", "x_angstrom",
+        "tomogram", "class", "label", "z", "y", "x", "z_angstrom", "y_angstrom", "x_angstrom",
+        "score", "score_max", "size", "touches_edge",
     ]  # fmt: skip
     assert table[["z_angstrom", "y_angstrom", "x_angstrom"]].to_numpy().tolist() == [[3, 6, 12], [8, 15, 25]]
 
@@ -62,5 +64,72 @@ def test_factors_must_be_positive(factor):
 
 
 def test_write_hands_over_to_the_format_of_the_suffix(tmp_path):
-    assert some().write(tmp_path / "picks.csv").read_text().startswith("label,z,y,x,")
+    assert some().write(tmp_path / "picks.csv").read_text().startswith("tomogram,class,label,z,y,x,")
     assert some().write(tmp_path / "picks.dat", format="motl").read_text().count(",") == 38
+
+
+def two():
+    a = some(
+        tomogram="a",
+        class_name="fas",
+        voxel_size=(10.0, 10.0, 20.0),
+        others={"thickness": np.array([1.5, 2.5])},
+    )
+    b = some(
+        tomogram="b", class_name="ribosome", voxel_size=(5.0, 5.0, 5.0), touches_edge=np.array([True, False])
+    )
+    return join([a, b])
+
+
+def test_joined_tables_keep_every_row_under_its_own_name_and_in_its_own_angstrom():
+    both = two()
+    assert (both.tomogram, both.class_name) == ("", "")
+    assert both["tomogram"].tolist() == ["a", "a", "b", "b"] and both.names("class") == ["fas", "ribosome"]
+    assert both["x_angstrom"].tolist() == [60, 125, 15, 31.25]
+    assert both["touches_edge"].tolist() == [-1, -1, 1, 0]
+    np.testing.assert_array_equal(both["thickness"], [1.5, 2.5, np.nan, np.nan])
+    one = both.of_tomogram("b")
+    assert (one.tomogram, one.class_name, one.voxel_size) == ("b", "ribosome", (5.0, 5.0, 5.0))
+    with pytest.raises(InputError, match="no particles of tomogram 'c', but of a, b"):
+        both.of_tomogram("c")
+    with pytest.raises(InputError, match="join particles in voxels of one size"):
+        join([some(tomogram="a", voxel_size=(1.0,) * 3), some(tomogram="a", voxel_size=(2.0,) * 3)])
+
+
+def test_rows_are_chosen_as_numpy_chooses_them_and_columns_by_name():
+    both = two()
+    assert both[both["z"] > 2].positions.tolist() == [[4, 5, 6.25]] * 2
+    assert len(both[1:3]) == 2 and both[1:3].names("tomogram") == ["a", "b"]
+    assert both[[3, 0]]["label"].tolist() == [2, 1] and both[-1].tomogram == "b"
+    assert both[[0, 1]].voxel_size == (10.0, 10.0, 20.0)
+    assert "thickness" in both[[3]].others
+    for key in ("nothing", [9], "z_nm", np.array([0.5])):
+        with pytest.raises(InputError):
+            both[key]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_files_keep_names_unknown_columns_and_voxel_sizes(tmp_path, name):
+    both = two()
+    back = read_particles(write_particles(both, tmp_path / name))
+    for column, values in both.columns().items():
+        assert back[column].tolist() == values.tolist() or np.array_equal(
+            back[column], values, equal_nan=True
+        ), column
+    assert back.grid_of("a") == VoxelGrid((10.0, 10.0, 20.0)) and back.grid_of("b").voxel_size == (5.0,) * 3
+    again = write_particles(back, tmp_path / f"again_{name}")
+    if name == "t.csv":
+        assert again.read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_the_origin_is_added_to_angstrom_and_found_again(tmp_path):
+    moved = some(voxel_size=(10.0, 10.0, 10.0), origin=(-100.0, 0.0, 7.5))
+    assert moved["z_angstrom"].tolist() == [-85, -60] and moved["x_angstrom"].tolist() == [37.5, 70]
+    back = read_particles(write_particles(moved, tmp_path / "t.csv"))
+    assert (back.voxel_size, back.origin) == (moved.voxel_size, moved.origin)
+
+
+def test_a_notebook_shows_a_table_and_a_picture_and_no_markup_of_names():
+    html = some(tomogram="<b>TS</b>", class_name="ribosome")._repr_html_()
+    assert "<svg" in html and html.count("<circle") == 2 and "<b>TS" not in html
+    assert Particles.from_positions(np.zeros((0, 3)))._repr_html_()

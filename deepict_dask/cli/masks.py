@@ -74,7 +74,7 @@ def make_masks(
     if isinstance(tables, dict) and OTHERS in tables:
         raise InputError("--positions is given for classes and without one; give CLASS=TABLE for each")
     source = open_as_set(tomogram, settings.ingest)
-    particles = read_positions(tables if isinstance(tables, dict) else {"particle": tables})
+    particles = read_positions(tables if isinstance(tables, dict) else {"particle": tables}, source)
     reporter = TerminalReporter(quiet)
     for sentence in source.warnings:
         reporter.warn(sentence)

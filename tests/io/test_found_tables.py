@@ -10,7 +10,9 @@ from deepict_dask.io.tables import write_particles
 from deepict_dask.io.tables.found import find_tables
 from deepict_dask.particles import Particles
 
-ONE = Particles.from_positions([[1, 2, 3]], score=np.ones(1), voxel_size=(10.0, 10.0, 10.0))
+ONE = Particles.from_positions(
+    [[1, 2, 3]], score=np.ones(1), voxel_size=(10.0, 10.0, 10.0), shape=(20, 30, 40)
+)
 
 
 def about(path):
@@ -36,12 +38,12 @@ def test_folder_of_tables_named_by_tomogram(tmp_path):
 
 def test_the_file_beside_a_table_knows_best(tmp_path):
     write_particles(ONE, tmp_path / "a" / "particles.csv")
-    side = {"tomogram": "TS_9", "voxel_size": [1, 2, 3], "made_by": {"class": "ribosome"}}
+    side = {"tomogram": "TS_9", "voxel_size": [1, 2, 3], "class": "ribosome", "made_by": {}}
     (tmp_path / "a" / "particles.json").write_text(json.dumps(side))
     (table,) = find_tables(tmp_path)
     assert (table.tomogram, table.classes, table.voxel_size) == ("TS_9", ("ribosome",), (1, 2, 3))
     # "particle" is what a network that names no class finds.
-    side["made_by"]["class"] = "particle"
+    side["class"] = "particle"
     (tmp_path / "a" / "particles.json").write_text(json.dumps(side))
     assert find_tables(tmp_path)[0].classes == ()
 

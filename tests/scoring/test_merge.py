@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepict_dask.errors import InputError, OutputExistsError
+from deepict_dask.io.location import Location
 from deepict_dask.io.tables import read_particles, write_particles
 from deepict_dask.io.tables.found import find_tables
-from deepict_dask.particles import Particles
+from deepict_dask.particles import Particles, VoxelGrid
 from deepict_dask.scoring.merge import merge, merge_particles
 
 EDGE = (10.0, 10.0, 10.0)
@@ -75,20 +76,22 @@ def test_an_annotation_wins_over_scores_where_asked():
 
 
 def test_tables_become_one_table_with_its_settings_beside_it(tmp_path):
-    a, b = (some(20, k, voxel_size=EDGE, tomogram="TS_1") for k in (0, 1))
+    known = {"voxel_size": EDGE, "tomogram": "TS_1", "shape": (20, 30, 40)}
+    a, b = (some(20, k, **known) for k in (0, 1))
     paths = [write_particles(a, tmp_path / "a.csv"), write_particles(b, tmp_path / "b.parquet")]
     out = tmp_path / "out" / "union.star"
     (merged,) = merge(paths, out, (30, 30, 30))
     wanted = merge_particles([a, b], (30, 30, 30))
-    assert read_particles(out).positions.tolist() == wanted.positions.tolist()
-    assert (merged.n_given, merged.n_particles, merged.path) == (40, len(wanted), out)
+    grid = VoxelGrid(EDGE, (20, 30, 40))
+    np.testing.assert_allclose(read_particles(out, grid=grid).positions, wanted.positions, atol=1e-9)
+    assert (merged.n_given, merged.n_particles, merged.path) == (40, len(wanted), Location.of(out))
     side = json.loads((tmp_path / "out" / "union.json").read_text())
     assert side["complete"] and side["made_by"]["settings"]["semi_axes"] == [30, 30, 30]
     merge(paths, out, (30, 30, 30))
     with pytest.raises(OutputExistsError, match="--overwrite"):
         merge(paths, out, (30, 30, 31))
     merge(paths, out, (1, 1, 1), overwrite=True)
-    assert len(read_particles(out)) > len(wanted)
+    assert len(read_particles(out, grid=grid)) > len(wanted)
 
 
 def test_run_folders_are_merged_tomogram_by_tomogram_and_class_by_class(tmp_path):
@@ -103,7 +106,7 @@ def test_run_folders_are_merged_tomogram_by_tomogram_and_class_by_class(tmp_path
     merged = merge(runs, tmp_path / "union", (40, 40, 40))
     assert {(m.tomogram, m.class_name) for m in merged} == set(given)
     for m in merged:
-        assert m.path == tmp_path / "union" / m.tomogram / f"particles_{m.class_name}.csv"
+        assert m.path == Location.of(tmp_path / "union" / m.tomogram / f"particles_{m.class_name}.csv")
         assert rows(read_particles(m.path)) == rows(
             merge_particles(given[m.tomogram, m.class_name], (40, 40, 40))
         )
@@ -111,8 +114,12 @@ def test_run_folders_are_merged_tomogram_by_tomogram_and_class_by_class(tmp_path
     assert {(t.tomogram, t.classes[0]) for t in find_tables(tmp_path / "union")} == set(given)
     only = merge(runs, tmp_path / "fas", (40, 40, 40), class_name="fas")
     assert [m.path.name for m in only] == ["particles.csv"] * 2
-    with pytest.raises(InputError, match="name a folder"):
-        merge(runs, tmp_path / "all.csv", (40, 40, 40), class_name="fas")
+    # One table of all: every row under its own name.
+    merge(runs, tmp_path / "all.csv", (40, 40, 40))
+    everything = read_particles(tmp_path / "all.csv")
+    assert {(t, c): len(everything.of_tomogram(t).of_class(c)) for t, c in given} == {
+        (m.tomogram, m.class_name): m.n_particles for m in merged
+    }
     with pytest.raises(InputError, match="no picks of class 'tric'"):
         merge(runs, tmp_path / "tric", (40, 40, 40), class_name="tric")
 

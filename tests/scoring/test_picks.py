@@ -151,7 +151,7 @@ def test_tomograms_without_a_partner_are_left_out_with_a_warning(tmp_path):
 
 
 def test_one_table_each_is_a_pair_whatever_their_names(tmp_path):
-    picks = write_particles(some(5, 0, voxel_size=EDGE), tmp_path / "x.star")
+    picks = write_particles(some(5, 0, voxel_size=EDGE, shape=(90, 80, 70)), tmp_path / "x.csv")
     truth = truth_csv(tmp_path / "cell_truth.csv", ribosome=some(5, 0), fas=some(7, 1))
     scores = evaluate(picks, truth, class_name="ribosome").pooled[0]
     assert (scores.f1, scores.class_name, scores.n_truth) == (1, "ribosome", 5)
@@ -181,7 +181,7 @@ def test_no_picks_score_zero_and_no_score_gives_no_area(tmp_path):
 
 def test_the_file_beside_a_table_says_the_voxel_size_of_no_picks(tmp_path):
     path = write_particles(some(0, 0), tmp_path / "a" / "particles.csv")
-    side = {"complete": True, "tomogram": "a", "voxel_size": EDGE, "made_by": {"class": "ribosome"}}
+    side = {"complete": True, "tomogram": "a", "voxel_size": EDGE, "class": "ribosome", "made_by": {}}
     (tmp_path / "a" / "particles.json").write_text(json.dumps(side))
     truth = truth_csv(tmp_path / "truth.csv", ribosome=some(5, 0), fas=some(9, 1))
     scores = evaluate(path, truth).pooled[0]

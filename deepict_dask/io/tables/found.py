@@ -74,7 +74,7 @@ class Table:
         )
         found = read_particles(
             self.path,
-            class_name=class_name if self.has_column else None,
+            class_name=class_name if self.has_column and self.classes else None,
             tomogram=self.tomogram if self.is_part else None,
             grid=known,
         )
