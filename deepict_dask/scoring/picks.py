@@ -345,9 +345,9 @@ def _paired_by_name(
         raise InputError(
             f"no tomogram is in both: there are picks{what} in {_listed(names)} and truth in {_listed(set(truth))}"
         )
-    for missing, where in ((names - set(truth), "truth"), (set(truth) - names, "picks")):
+    for missing, where in ((names - set(truth), "is no truth"), (set(truth) - names, "are no picks")):
         if missing:
-            reporter.warn(f"there is no {where}{what} for {_listed(missing)}; left out")
+            reporter.warn(f"there {where}{what} for {_listed(missing)}; left out")
     return pairs
 
 

@@ -145,3 +145,16 @@ def test_mistakes_are_sentences():
         merge_particles([some(3, 0, voxel_size=EDGE), some(3, 0, voxel_size=(5.0, 5.0, 5.0))], (1, 1, 1))
     with pytest.raises(InputError, match="unit"):
         merge_particles([some(3, 0)], (1, 1, 1), unit="nm")
+
+
+def test_a_tomogram_without_a_class_that_others_have_gets_no_empty_table(tmp_path):
+    table = tmp_path / "all.csv"
+    table.write_text("tomogram,class,z,y,x\nA,fas,1,2,3\nA,rib,1,2,9\nB,fas,1,2,3\n")
+    other = tmp_path / "more.csv"
+    other.write_text("tomogram,class,z,y,x\nA,rib,7,8,9\nB,fas,7,8,9\n")
+    merged = merge([table, other], tmp_path / "out", (10, 10, 10), voxel_size=10)
+    assert sorted((m.tomogram, m.class_name, m.n_particles) for m in merged) == [
+        ("A", "fas", 1),
+        ("A", "rib", 2),
+        ("B", "fas", 2),
+    ]

@@ -199,7 +199,8 @@ def test_one_bad_tomogram_does_not_stop_the_others(finished, network, tmp_path, 
     assert "1000" in str(errors["short"]) or "cut off" in str(errors["short"])
     assert errors["whole"] is None
     assert not (tmp_path / "o" / "holes" / "tomogram.zarr").exists()
-    pd.testing.assert_frame_equal(picks(tmp_path / "o", "whole"), picks(finished / "out"), check_exact=True)
+    same = picks(tmp_path / "o", "whole").drop(columns="tomogram")
+    pd.testing.assert_frame_equal(same, picks(finished / "out").drop(columns="tomogram"), check_exact=True)
 
 
 def test_a_full_disk_fails_the_tomogram_and_is_mended_by_running_again(

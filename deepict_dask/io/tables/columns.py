@@ -51,6 +51,21 @@ class Known:
         return (self.grids or {}).get(tomogram, self.grid)
 
 
+def grid_as_json(grid: VoxelGrid) -> dict[str, Any]:
+    """Give what tables keep of the voxels of a tomogram."""
+    return {"voxel_size": grid.voxel_size, "shape": grid.shape, "origin": grid.origin}
+
+
+def grid_from_json(content: Mapping[str, Any]) -> VoxelGrid:
+    """Read what `grid_as_json` gave."""
+
+    def triple(name: str) -> Any:
+        value = content.get(name)
+        return None if value is None else (value[0], value[1], value[2])
+
+    return VoxelGrid(triple("voxel_size"), triple("shape"), triple("origin") or (0.0, 0.0, 0.0))
+
+
 def numbers(
     path: Path, name: str, cells: Sequence[Any], row: Callable[[int], str], *, empty: float | None = None
 ) -> np.ndarray:

@@ -141,27 +141,34 @@ def _about(path: Path) -> list[Table]:
     called = path.resolve().parent.name if in_folder else stem
     side = _side(path.with_name(f"{stem}.json"))
     grid = _grid(side)
-    tomograms, classes = _names(path)
+    named_in = _names(path)
+    tomograms = [name for name in named_in if name]
+    classes = tuple(sorted({name for names in named_in.values() for name in names}))
     has_column = bool(classes)
     if not classes:
         named = str(side.get("class") or (stem.partition("_")[2] if in_folder else ""))
         classes = () if named in NAMELESS else (named,)
     classes = () if classes and all(name in NAMELESS for name in classes) else classes
     if len(tomograms) > 1:
-        return [Table(path, name, classes, has_column, grid, True, True) for name in tomograms]
-    said = (tomograms or (str(side.get("tomogram") or ""),))[0]
+        return [
+            Table(path, name, (named_in[name] or classes) if classes else (), has_column, grid, True, True)
+            for name in tomograms
+        ]
+    said = tomograms[0] if tomograms else str(side.get("tomogram") or "")
     return [Table(path, said or called, classes, has_column, grid, False, bool(said))]
 
 
-def _names(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give the tomograms and the classes that a table's rows or metadata name, the latter sorted."""
+def _names(path: Path) -> dict[str, tuple[str, ...]]:
+    """Give the tomograms that a table's rows or metadata name, and of each the classes, sorted."""
     try:
         # Positions that are counted from an unknown center are of no interest here.
         found = read_particles(path, grid=VoxelGrid((1.0, 1.0, 1.0), (2, 2, 2)))
     except DeepictError:
-        return (), ()  # reading it for its positions says what is wrong
-    tomograms = tuple(name for name in found.names("tomogram") if name)
-    return tomograms, tuple(sorted(name for name in found.names("class") if name))
+        return {}  # reading it for its positions says what is wrong
+    return {
+        tomogram: tuple(sorted(name for name in found.of_tomogram(tomogram).names("class") if name))
+        for tomogram in found.names("tomogram") or [""]
+    }
 
 
 def _side(path: Path) -> dict[str, Any]:

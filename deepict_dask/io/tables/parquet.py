@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepict_dask.errors import FormatError
-from deepict_dask.io.tables.columns import Known, from_table
+from deepict_dask.io.tables.columns import Known, from_table, grid_as_json, grid_from_json
 from deepict_dask.particles import Particles, VoxelGrid
 
 KEY = b"deepict_dask"
@@ -25,7 +25,7 @@ def write(particles: Particles, path: Path) -> None:
     about = {
         "tomogram": particles.tomogram,
         "class": particles.class_name,
-        "grids": {name: _grid(particles.grid_of(name)) for name in names},
+        "grids": {name: grid_as_json(particles.grid_of(name)) for name in names},
         "attributes": dict(particles.attributes),
     }
     columns: dict[str, Any] = dict(particles.columns())
@@ -54,7 +54,7 @@ def read(path: Path, known: Known) -> Particles:
         raise FormatError(f"{path} is not a Parquet file ({error}); give a Parquet table") from error
     about = _about(table.schema.metadata)
     if about:
-        grids = {name: _of_json(grid) for name, grid in about.get("grids", {}).items()}
+        grids = {name: grid_from_json(grid) for name, grid in about.get("grids", {}).items()}
         single = next(iter(grids.values())) if len(grids) == 1 else VoxelGrid()
         known = Known(
             str(about.get("tomogram") or known.tomogram),
@@ -76,18 +76,3 @@ def _about(metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
     except ValueError:
         return {}
     return about if isinstance(about, dict) else {}
-
-
-def _grid(grid: VoxelGrid) -> dict[str, Any]:
-    return {"voxel_size": grid.voxel_size, "shape": grid.shape, "origin": grid.origin}
-
-
-def _of_json(content: dict[str, Any]) -> VoxelGrid:
-    def triple(value: Any) -> Any:
-        return None if value is None else (value[0], value[1], value[2])
-
-    return VoxelGrid(
-        triple(content.get("voxel_size")),
-        triple(content.get("shape")),
-        triple(content.get("origin") or (0.0,) * 3),
-    )

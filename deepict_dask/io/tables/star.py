@@ -7,14 +7,26 @@ first one, in pixels that the optics group, the row or the magnification tell.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from deepict_dask.errors import FormatError, InputError, NeedsGridError
-from deepict_dask.io.tables.columns import CLASS_COLUMNS, TOMOGRAM_COLUMNS, Known, first_of, numbers, require
+from deepict_dask.io.tables.columns import (
+    CLASS_COLUMNS,
+    TOMOGRAM_COLUMNS,
+    Known,
+    first_of,
+    grid_as_json,
+    grid_from_json,
+    numbers,
+    require,
+)
 from deepict_dask.io.tables.star_text import Block, read_star, write_star
 from deepict_dask.particles import Particles, VoxelGrid
 
@@ -25,6 +37,7 @@ _SHIFTS = ("rlnOriginZ", "rlnOriginY", "rlnOriginX")
 _SHIFTS_ANGSTROM = ("rlnOriginZAngst", "rlnOriginYAngst", "rlnOriginXAngst")
 # Which pixels coordinates are counted in, the most telling first.
 _PIXELS = ("rlnTomoTiltSeriesPixelSize", "rlnMicrographPixelSize", "rlnPixelSize", "rlnImagePixelSize")
+_NOTE = "voxels of the tomograms: "
 _ANGLES = {"rot": "rlnAngleRot", "tilt": "rlnAngleTilt", "psi": "rlnAnglePsi"}
 
 
@@ -50,7 +63,9 @@ def write(particles: Particles, path: Path) -> None:
     for ours, theirs in _ANGLES.items():
         if ours in particles.others:
             columns[theirs] = [repr(float(v)) for v in particles.others[ours]]
-    write_star(path, {"particles": columns})
+    # RELION has no place for it in a table of particles: so that what is written here can be read alone.
+    grids = {name: grid_as_json(particles.grid_of(name)) for name in particles.names("tomogram")}
+    write_star(path, {"particles": columns}, _NOTE + json.dumps(grids))
 
 
 def read(path: Path, known: Known) -> Particles:
@@ -64,6 +79,7 @@ def read(path: Path, known: Known) -> Particles:
         If positions are counted from the center, or shifts given in A, and nothing says the voxels.
     """
     blocks = read_star(path)
+    known = replace(known, grids={**_noted(path), **(known.grids or {})})
     table = _particles(path, blocks)
     optics = next((b for name, b in blocks.items() if "rlnOpticsGroup" in b and b is not table), {})
     n = len(next(iter(table.values())))
@@ -98,6 +114,16 @@ def read(path: Path, known: Known) -> Particles:
         grids=grids if len(grids) > 1 else {},
         others=others,
     )
+
+
+def _noted(path: Path) -> dict[str, VoxelGrid]:
+    """Give the voxels that a table of this package says."""
+    with path.open(encoding="utf-8-sig") as file:
+        head = [line[2:] for line in islice(file, 5) if line.startswith("# " + _NOTE)]
+    try:
+        return {name: grid_from_json(grid) for name, grid in json.loads(head[0][len(_NOTE) :]).items()}
+    except (IndexError, ValueError, TypeError, AttributeError):
+        return {}  # not of ours, or edited: as if nobody said
 
 
 def _particles(path: Path, blocks: Mapping[str, Block]) -> Block:

@@ -43,9 +43,9 @@ def quoted(value: str) -> str:
     raise InputError(f"the name {value!r} holds both kinds of quotes, which STAR cannot hold; rename it")
 
 
-def write_star(path: Path, blocks: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
-    """Write blocks of columns of text as loops, values quoted as they need it."""
-    lines = ["# Written by deepict_dask", ""]
+def write_star(path: Path, blocks: Mapping[str, Mapping[str, Sequence[str]]], note: str = "") -> None:
+    """Write blocks of columns of text as loops, values quoted as they need it, below a comment of one line."""
+    lines = ["# Written by deepict_dask", *([f"# {note}"] if note else []), ""]
     for name, columns in blocks.items():
         lines += [f"data_{name}", "", "loop_"]
         lines += [f"_{column} #{k}" for k, column in enumerate(columns, start=1)]
