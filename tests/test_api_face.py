@@ -79,15 +79,18 @@ def test_positions_in_a_box_count_from_its_first_voxel(mrc, network):
 
 
 def test_a_rescaled_map_reports_the_tomograms_voxels_as_the_command_line_does(mrc, network, tmp_path):
+    inside = np.zeros((37, 83, 101), "i1")
+    inside[:, 20:70] = 1
+    region = write_mrc(tmp_path / "region.mrc", inside)
     run_command(
         "run", mrc, "--model", network, "-o", tmp_path / "run", "--rescale", "--model-voxel-size", 20,
-        "--threshold", 0.4, "--min-size", 5,
+        "--threshold", 0.4, "--min-size", 5, "--region", region,
     )  # fmt: skip
     stored = dd.open_run(tmp_path / "run")["cell"].probability
     assert stored.attrs["voxel_size"] == 20 and tuple(stored.attrs["own_voxel_size"]) == pytest.approx(
         (13.48,) * 3
     )
-    ours, table = dd.pick(stored, 0.4, 5), dd.open_run(tmp_path / "run")["cell"].particles
+    ours, table = dd.pick(stored, 0.4, 5, region=region), dd.open_run(tmp_path / "run")["cell"].particles
     assert len(ours) > 2
     np.testing.assert_array_equal(ours.positions, table.positions)
     np.testing.assert_array_equal(ours.columns()["z_angstrom"], table.columns()["z_angstrom"])

@@ -46,7 +46,8 @@ def pick(
     border : int or (int, int, int)
         Thickness (z, y, x) in voxels of the map that is excluded on each side before labelling.
     region : DataArray, array or path, optional
-        Region mask on the map's voxels; particles are picked where it is above 0.
+        Region mask on the map's voxels, or, in a file, on those of the tomogram that it was rescaled from; particles
+        are picked where it is above 0.
     classes : str or sequence of str, optional
         Which of them; all unless given.
 
@@ -87,7 +88,7 @@ def pick(
     rules = {name: settings.of_class(name).in_voxels(size) for name in settings.classes or known}
     for rule in rules.values():
         check_picking(shape, rule.threshold, rule.connectivity, rule.border)
-    mask = None if region is None else _region(region)
+    mask = None if region is None else _region(region, given, size)
     scale = given.attrs.get("scale") if given.dtype.kind == "u" else None
     parts = []
     for name, rule in rules.items():
@@ -110,13 +111,32 @@ def pick(
     return joined(found)
 
 
-def _region(region: Any) -> da.Array:
+def _region(region: Any, given: xarray.DataArray, size: VoxelSize | None) -> da.Array:
     """Read a region mask by the one rule for masks: inside is above 0, NaN and values between 0 and 1 are refused."""
+    import dask.array as da
     import numpy as np
 
     from deepict_dask.engine.labelling import as_blocks
+    from deepict_dask.engine.stored import readable
+    from deepict_dask.stages.mask import Mask, on_grid
+    from deepict_dask.tomogram import Grid
 
-    blocks = as_blocks(as_tomogram(region, "a region mask").data)
+    opened = as_tomogram(region, "a region mask")
+    own, stored = given.attrs.get("own_shape"), readable(opened.data)
+    if (
+        own is not None
+        and opened.shape == tuple(own) != given.shape[-3:]
+        and hasattr(stored, "__dask_tokenize__")
+    ):
+        # In a store, on the voxels of the tomogram that the map was rescaled from.
+        grids = (
+            Grid(opened.shape, voxel_size_at(opened)),  # type: ignore[arg-type]
+            Grid(given.shape[-3:], size),  # type: ignore[arg-type]
+            Grid(tuple(own), tuple(given.attrs["own_voxel_size"])),  # type: ignore[arg-type]
+        )
+        mask = on_grid(Mask(stored, "the region mask", grids[1].shape), *grids)
+        return da.from_array(mask, chunks="auto", asarray=False)
+    blocks = as_blocks(opened.data)
     return blocks.map_blocks(_inside, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
 
 
