@@ -14,12 +14,9 @@ import pandas as pd
 import pytest
 
 import deepict_dask as dd
-from deepict_dask import particles as particles_module
 from deepict_dask.errors import InputError
 from deepict_dask.tomogram import tomogram as make_tomogram
 from tests.conftest import write_mrc
-
-several = pytest.mark.skipif(not hasattr(particles_module, "join"), reason="a table holds one class only")
 
 
 def blobs(seed=0, shape=(30, 40, 50)):
@@ -72,8 +69,7 @@ def test_positions_in_a_box_count_from_its_first_voxel(mrc, network):
     cut, plain = dd.pick(box, 0.4, 20), dd.pick(make_tomogram(box.data, 13.48), 0.4, 20)
     assert len(cut)
     np.testing.assert_array_equal(cut.positions, plain.positions)
-    if hasattr(cut, "origin"):
-        np.testing.assert_allclose(cut.columns()["z_angstrom"], (cut.z + 8) * 13.48)
+    np.testing.assert_allclose(cut.columns()["z_angstrom"], (cut.z + 8) * 13.48)
     with pytest.raises(InputError, match="apart"):
         dd.pick(probability[::2])
 
@@ -117,7 +113,6 @@ def test_a_run_shows_what_is_complete(mrc, network, tmp_path):
             dd.open_run(folder)
 
 
-@several
 def test_all_classes_are_picked_in_one_pass_and_in_one_table():
     stack = np.stack([blobs(0), blobs(1)])
     calls = []
@@ -209,7 +204,6 @@ def test_arrays_without_names_are_tomograms_without_voxel_size():
         dd.equalize(volume, volume)
 
 
-@several
 def test_the_example_of_the_readme_works(tmp_path, monkeypatch):
     from deepict_dask.simulation import simulate_cell
 

@@ -86,7 +86,9 @@ def open_own(image: Image, voxel_size: float | VoxelSize | None = None) -> xarra
     own = image.own_grid
     if own != image.grid and own.voxel_size is not None:
         known |= {"own_voxel_size": own.voxel_size, "own_shape": own.shape}
-    return tomogram(array, voxel_size or image.voxel_size, image.name, **known)
+    if any(image.origin):
+        known["origin"] = image.origin
+    return tomogram(array, voxel_size or image.voxel_size, image.name, start=image.origin, **known)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:

@@ -6,11 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from deepict_dask import particles as particles_module
 from deepict_dask.api.given import as_tomogram, start_of, voxel_size_at
-from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape
-from deepict_dask.particles import Particles
+from deepict_dask.particles import Particles, join
 from deepict_dask.tomogram import VoxelSize
 
 if TYPE_CHECKING:
@@ -108,7 +106,7 @@ def pick(
             attributes={**dataclasses.asdict(rule), "border": list(rule.border), "region": mask is not None},
         )  # fmt: skip
         found.append(_over_the_specimen(table, given, size))
-    return joined(found)
+    return found[0] if len(found) == 1 else join(found)
 
 
 def _region(region: Any, given: xarray.DataArray, size: VoxelSize | None) -> da.Array:
@@ -166,23 +164,12 @@ def _is_named(given: xarray.DataArray) -> bool:
 def _over_the_specimen(found: Particles, given: xarray.DataArray, size: VoxelSize | None) -> Particles:
     """Put positions into the tomogram's own voxels, and tell where the first voxel lies."""
     own = given.attrs.get("own_voxel_size")
-    shape = tuple(given.shape[-3:])
+    shape: Shape | None = given.shape[-3:]  # type: ignore[assignment]
     if own is not None and size is not None:
         z, y, x = (a / b for a, b in zip(size, own, strict=True))
         found = found.scaled((z, y, x), tuple(own))
-        shape = tuple(given.attrs.get("own_shape") or ())
+        shape = given.attrs.get("own_shape")
     start = start_of(given)
-    facts: dict[str, Any] = {"origin": start, "shape": None if any(start) or not shape else shape}
-    fields = {field.name for field in dataclasses.fields(found)}
-    return dataclasses.replace(found, **{key: value for key, value in facts.items() if key in fields})
-
-
-def joined(found: list[Particles]) -> Particles:
-    """Put the tables of several classes below each other."""
-    if len(found) == 1:
-        return found[0]
-    join = getattr(particles_module, "join", None)
-    if join is None:
-        raise InputError("one table holds one class; choose one with classes=NAME")
-    joined: Particles = join(found)
-    return joined
+    # A box does not know the tomogram's shape.
+    is_whole = start == tuple(given.attrs.get("origin", (0.0, 0.0, 0.0)))
+    return dataclasses.replace(found, origin=start, shape=shape if is_whole else None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepict_dask.errors import InputError, MissingFileError
-from deepict_dask.particles import Particles
+from deepict_dask.particles import Particles, join
 
 if TYPE_CHECKING:
     import xarray
@@ -76,14 +76,13 @@ class RunTomogram:
     @property
     def particles(self) -> Particles:
         """The particles of all classes, read from their tables."""
-        from deepict_dask.api.picking import joined
         from deepict_dask.io.tables.found import find_tables
 
         try:
             tables = find_tables(self.folder.local_path())
         except MissingFileError as error:
             raise InputError(f"{self.folder} holds no particle table; run pick") from error
-        return joined([table.read() for table in tables])
+        return join([table.read() for table in tables])
 
     def open(self, name: str) -> xarray.DataArray:
         """Open an image by its name without suffix, such as ``rescaled`` or ``probability_NETWORK``.
