@@ -41,11 +41,11 @@ def what_changed(old: str, new: str) -> str:
     """
     try:
         before, now = json.loads(old), json.loads(new)
-        there, here = before["data"], now["data"]
-        for name in [*here, *(n for n in there if n not in here)]:
-            if name not in there or name not in here:
-                return f"the tomogram {name} was {'added' if name in here else 'left out'}"
-            if (part := _changed_part(name, there[name], here[name])) is not None:
+        data_before, data_now = before["data"], now["data"]
+        for name in [*data_now, *(n for n in data_before if n not in data_now)]:
+            if name not in data_before or name not in data_now:
+                return f"the tomogram {name} was {'added' if name in data_now else 'left out'}"
+            if (part := _changed_part(name, data_before[name], data_now[name])) is not None:
                 return part
         differs = [{k: v for k, v in c.items() if k != "data"} for c in (before, now)]
         made, wanted = (Provenance("train", {}, {**c.pop("settings"), **c}) for c in differs)

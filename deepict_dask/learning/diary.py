@@ -111,8 +111,8 @@ class Diary:
     def save(self, epoch: Epoch, state: dict[str, Any]) -> Location:
         """Write the model with its card."""
         s, fit = self.settings, self.settings.fit
-        held = sorted({p.tomogram for p in self.patches.validation.patches})
-        ours = sorted({p.tomogram for p in self.patches.training.patches})
+        validated_with = sorted({p.tomogram for p in self.patches.validation.patches})
+        trained_on = sorted({p.tomogram for p in self.patches.training.patches})
         by_patch = s.split.split == "patch"
         dice = {
             f"validation_dice_{n}": d for n, d in zip(self.classes, epoch.dice, strict=True) if not isnan(d)
@@ -123,7 +123,7 @@ class Diary:
             architecture=s.architecture,
             voxel_size=self.data.voxel_size,
             preprocessing=self.data.preprocessing,
-            training_data=(*ours, *(() if by_patch else (f"{n} (validation)" for n in held))),
+            training_data=(*trained_on, *(() if by_patch else (f"{n} (validation)" for n in validated_with))),
             metrics={
                 "epoch": epoch.epoch,
                 "loss": epoch.loss,

@@ -125,7 +125,7 @@ class _Ended(Exception):
     """Ends a training from within its callback."""
 
 
-class _Told(Reporter):
+class _PostReporter(Reporter):
     """Sends the sentences of a fold to the one who dispatched it."""
 
     def __init__(self, fold: Fold, post: Post):
@@ -156,14 +156,14 @@ def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
         class), ``best_epoch``, ``epochs``, ``seconds``, ``patches_per_second``, ``model``, ``ended_by``, ``pruned``,
         ``history`` (mean Dice per epoch), and ``pooled`` and ``tomograms``, rows of scores of what was held out.
     """
-    if (there := fold.result()) is not None:
-        return there
-    reporter = _Told(fold, post)
+    if (kept := fold.result()) is not None:
+        return kept
+    reporter = _PostReporter(fold, post)
     settings = _at_post(fold, post)
-    heard: list[Epoch] = []
+    epochs: list[Epoch] = []
 
     def on_epoch(epoch: Epoch) -> None:
-        heard.append(epoch)
+        epochs.append(epoch)
         message = {"fold": fold.name, "kind": "epoch", "epoch": epoch.epoch, "value": epoch.mean_dice}
         post.tell(message)
         if not post.is_wanted() or (fold.folder / PRUNE).exists():
@@ -175,10 +175,10 @@ def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
         trained = train(settings, Work(reporter, fold.overwrite), on_epoch=on_epoch)
     except _Ended:
         if not post.is_wanted():
-            raise WorkError(f"{fold.name} was given up after epoch {heard[-1].epoch}") from None
-        best = max(heard, key=lambda e: e.mean_dice)
-        found = _about_epoch(best) | {"epochs": heard[-1].epoch, "ended_by": "pruned", "pruned": True}
-        result |= found | {"history": [e.mean_dice for e in heard], "pooled": [], "tomograms": []}
+            raise WorkError(f"{fold.name} was given up after epoch {epochs[-1].epoch}") from None
+        best = max(epochs, key=lambda e: e.mean_dice)
+        found = _about_epoch(best) | {"epochs": epochs[-1].epoch, "ended_by": "pruned", "pruned": True}
+        result |= found | {"history": [e.mean_dice for e in epochs], "pooled": [], "tomograms": []}
         write_result(fold.folder / RESULT, fold.made_by, result)
         return result
     pooled, single = judge(
@@ -242,7 +242,7 @@ def listener(
 ) -> Callable[[dict[str, Any]], None]:
     """Pass on what folds tell, and call ``then(fold, epoch, mean validation Dice)`` with each epoch."""
 
-    def heard(message: dict[str, Any]) -> None:
+    def listen(message: dict[str, Any]) -> None:
         kind, fold = message["kind"], message["fold"]
         if kind == "epoch":
             advance(1)
@@ -252,7 +252,7 @@ def listener(
         else:
             reporter.say(f"{fold}: {message['text']}")
 
-    return heard
+    return listen
 
 
 def tell_outcome(

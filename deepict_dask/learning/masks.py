@@ -120,10 +120,10 @@ def masks(
 
 def _refuse_changed_positions(target: Location, made_by: Provenance, tomogram: str) -> None:
     """Say in words what two checksums would say in numbers."""
-    there = open_own(target)
-    if there is None or there.provenance is None:
+    earlier = open_own(target)
+    if earlier is None or earlier.provenance is None:
         return
-    before, now = (p.settings.get("classes", {}) for p in (there.provenance, made_by))
+    before, now = (p.settings.get("classes", {}) for p in (earlier.provenance, made_by))
     for name in now:
         if name in before and before[name].get("positions") != now[name]["positions"]:
             raise OutputExistsError(

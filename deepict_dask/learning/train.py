@@ -136,21 +136,21 @@ def train_on(
     with ExitStack() as stack:
         diary = Diary(data, settings, patches, reporter, stack, on_epoch)
         watcher = Watcher(diary.step, diary.epoch, diary.resume)
-        found = fit(network, patches, recipe, resume=resume, watcher=watcher)
+        outcome = fit(network, patches, recipe, resume=resume, watcher=watcher)
     # Again: a session that was interrupted may have left none, or that of an epoch that it did not keep.
-    path = diary.save(found.best, found.state)
-    spent = sum(1 / e.patches_per_second for e in found.history)
+    path = diary.save(outcome.best, outcome.state)
+    spent = sum(1 / e.patches_per_second for e in outcome.history)
     reporter.say(
-        f"{path}: best of {len(found.history)} epochs is {found.best.epoch}, {scores(found.best, settings.class_names)}; "
-        f"ended by {found.ended_by}"
+        f"{path}: best of {len(outcome.history)} epochs is {outcome.best.epoch}, {scores(outcome.best, settings.class_names)}; "
+        f"ended by {outcome.ended_by}"
     )
     return TrainingResult(
         model_path=path,
-        history=found.history,
-        best_epoch=found.best.epoch,
-        seconds=sum(e.seconds for e in found.history),
-        patches_per_second=len(found.history) / spent,
-        ended_by=found.ended_by,
+        history=outcome.history,
+        best_epoch=outcome.best.epoch,
+        seconds=sum(e.seconds for e in outcome.history),
+        patches_per_second=len(outcome.history) / spent,
+        ended_by=outcome.ended_by,
     )
 
 
@@ -175,12 +175,14 @@ def make_patches(data: TrainingData, settings: TrainSettings) -> Patches:
 
     p, seed = settings.patches, settings.fit.seed
     drawn = draw_patches(data.tomograms, p.patch, p.overlap, p.min_label_fraction)
-    ours, held = split_patches(drawn, settings.split.validation, by=settings.split.split, seed=seed)
+    to_train, to_validate = split_patches(
+        drawn, settings.split.validation, by=settings.split.split, seed=seed
+    )
     augmentation = Augmentation(settings.augmentation, seed)
     training = PatchDataset(
-        data.tomograms, ours, p.patch, augmentation=augmentation, jitter=p.jitter, seed=seed
+        data.tomograms, to_train, p.patch, augmentation=augmentation, jitter=p.jitter, seed=seed
     )
-    validation = PatchDataset(data.tomograms, held, p.patch)
+    validation = PatchDataset(data.tomograms, to_validate, p.patch)
     sampler = (balanced_sampler if p.balanced else shuffled_sampler)(
         training, seed, n_samples=p.patches_per_epoch
     )

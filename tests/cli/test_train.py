@@ -7,11 +7,14 @@ import pytest
 import yaml
 
 from deepict_dask.cli.terminal import TerminalReporter
-from deepict_dask.cli.train import train_network
+from deepict_dask.cli.train import _show, train_network
 from deepict_dask.config import load_settings
 from deepict_dask.config.training import EXAMPLE, TrainSettings
 from deepict_dask.errors import SettingsError
+from deepict_dask.io.location import Location
+from deepict_dask.learning.train import TrainingResult
 from deepict_dask.networks.checkpoint import load_model
+from deepict_dask.networks.training.recipe import Epoch
 from deepict_dask.simulation import simulate_cell
 from tests.conftest import write_mrc
 
@@ -51,6 +54,16 @@ def test_settings_in_a_model_out(file, capsys):
     train_network(False, settings=file, epochs=1, name="net", assign=["initial-features=3"])
     said = capsys.readouterr().out
     assert "ribosome" in said and "patches/s" in said and "deepict-dask run TOMOGRAM.mrc --model" in said
+
+
+@pytest.mark.parametrize(("dice", "is_offered"), [((0.4,), True), ((0.0,), False), ((float("nan"),), True)])
+def test_a_network_that_never_learned_is_not_offered(file, capsys, dice, is_offered):
+    epoch = Epoch(1, 1.0, 1.0, dice, 1e-3, 1.0, 1.0, True)
+    result = TrainingResult(Location.of("out/net.safetensors"), (epoch,), 1, 1.0, 1.0, "all 1 epochs")
+    _show(load_settings(file, None, TrainSettings), result)
+    said = capsys.readouterr().out
+    assert ("deepict-dask run TOMOGRAM.mrc --model" in said) == is_offered
+    assert ("found nothing of ribosome" in said) != is_offered
 
 
 def test_defaults_are_printed_to_be_filled_in(file, capsys, tmp_path):

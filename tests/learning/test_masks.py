@@ -197,6 +197,14 @@ def test_a_table_with_classes_gives_its_own_rows_and_one_without_all(source, tmp
     assert found["fas"].positions.tolist() == [[1, 2, 3], [7, 8, 9]]
     with pytest.raises(InputError, match="no particles of class 'actin'"):
         read_positions({"actin": tmp_path / "all.csv"}, source)
+    with pytest.raises(
+        InputError, match=r"plain\.csv is given for the classes 'a' and 'b', and has no column class"
+    ):
+        read_positions({"a": tmp_path / "plain.csv", "b": tmp_path / "plain.csv"}, source)
+    (tmp_path / "none.csv").write_text("z,y,x\n")
+    with pytest.raises(InputError, match="no particles of class 'a'"):
+        read_positions({"a": tmp_path / "none.csv"}, source)
+    assert not len(read_positions({"a": tmp_path / "none.csv"}, source, may_be_absent=True)["a"])
     (tmp_path / "bad.csv").write_text("z,y,x\n1,2,apple\n")
     with pytest.raises(InputError, match="apple"):
         read_positions({"a": tmp_path / "bad.csv"}, source)
