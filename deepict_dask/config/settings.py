@@ -44,15 +44,6 @@ class IngestSettings(Section):
         "None: as the header says.",
     )
     use_origin: bool = Field(False, description="Add the origin in the file's header to the positions in A.")
-    clip: Annotated[float, Field(gt=0)] | None = Field(
-        None,
-        description="Set voxels further from the mean than so many standard deviations to that. None: none.",
-    )
-    ignore_value: float | None = Field(
-        None,
-        description="Voxels of this value are no tomogram: left out of mean, spectrum and picking. None: none are.",
-    )
-    invert: bool = Field(False, description="Turn bright density dark, as networks are usually trained.")
 
 
 class EqualizeSettings(Section):

@@ -149,7 +149,6 @@ INGEST = st.fixed_dictionaries(
     optional={
         "voxel_size": st.none() | st.floats(1e-300, 1e4),
         "dataset": PATHS,
-        "clip": st.floats(1e-9, 1e9),
     },
 )
 TREES = st.fixed_dictionaries(
