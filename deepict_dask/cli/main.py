@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 from deepict_dask.cli import learning, scoring, stages
 from deepict_dask.cli.failure import report_error
 from deepict_dask.cli.options import OVERWRITE, is_quiet, setting_options
+from deepict_dask.cli.streams import forgive_output, lost_output
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -85,6 +87,9 @@ def _terminate(number: int, frame: Any) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 work that failed, 2 a mistake in what was asked."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # Modules of the folder that the program is started in are not its own: not in workers either.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    forgive_output()
     with contextlib.suppress(ValueError):  # only the main thread hears signals
         signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -100,4 +105,8 @@ def main(arguments: list[str] | None = None) -> None:
         if "--traceback" in arguments:
             raise
         code = report_error(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    if code == 0 and (failure := lost_output()) and arguments and arguments[0] in ("settings", "info"):
+        # Here, and only here, what is printed is the work.
+        code = report_error(failure)
+    sys.exit(code)

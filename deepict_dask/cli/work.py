@@ -140,12 +140,8 @@ def absolute_paths(settings: Settings) -> Settings:
 @contextmanager
 def workers(settings: ClusterSettings, reporter: TerminalReporter) -> Iterator[int]:
     """Start or find the workers, say where, and give the threads of a forward pass."""
-    import logging
-
-    # Workers that stop at the end of a command are no news.
-    logging.getLogger("distributed").setLevel(logging.ERROR)
     plan = None if settings.scheduler else local_plan(settings)
-    with connect(settings) as client:
+    with connect(settings, reporter.warn) as client:
         where = (
             f"scheduler {settings.scheduler}"
             if plan is None

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deepict_dask.cluster.machine import this_machine
+from deepict_dask.cluster.own_settings import own_settings
+from deepict_dask.cluster.quiet import quiet
+from deepict_dask.cluster.remote import remote_client
+from deepict_dask.cluster.requirements import check_requirements
 from deepict_dask.config import ClusterSettings
-from deepict_dask.errors import InputError, WorkError
+from deepict_dask.engine.watch import Watch, watch_of
+from deepict_dask.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
     from distributed import Client
 
 CORES_PER_WORKER = 4
-# What Dask does when a worker fills up. Spilling is of no use here: what lies in memory are blocks in
-# work, not results. Queuing (saturation 1) keeps blocks from being read before a thread can take them.
-BEHAVIOR = {
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": 0.85,
-    "distributed.worker.memory.terminate": 0.95,
-    "distributed.scheduler.worker-saturation": 1.0,
-    "distributed.scheduler.allowed-failures": 5,
-    "distributed.comm.timeouts.connect": "60s",
-}
+# What this process needs beside its workers, what a worker takes without work, and what one has room to work in.
+OWN_BYTES, LEAST_BYTES, COMFORT_BYTES = 250_000_000, 260_000_000, 1_000_000_000
+# Deaths of workers in one run after which there is no hope in starting another.
+MOST_DEATHS = 20
+_ADVICE = "use fewer --workers or a smaller --block, or mend what ended them"
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,6 @@ class LocalPlan:
     workers: int
     threads: int
     memory_limit: int
-
-
-def available_cores() -> int:
-    """Count the cores that this process may use (a batch system may grant fewer than the machine has)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def local_plan(settings: ClusterSettings, cores: int | None = None, memory: int | None = None) -> LocalPlan:
@@ -64,17 +60,32 @@ def local_plan(settings: ClusterSettings, cores: int | None = None, memory: int 
     >>> local_plan(ClusterSettings(), cores=16, memory=64 * 10**9)
     LocalPlan(workers=4, threads=4, memory_limit=14400000000)
     """
-    from dask.utils import format_bytes, parse_bytes
-    from distributed.system import MEMORY_LIMIT
+    from dask.utils import parse_bytes
 
-    cores = available_cores() if cores is None else cores
-    memory = MEMORY_LIMIT if memory is None else memory
-    workers = settings.workers or max(1, cores // (settings.threads or CORES_PER_WORKER))
+    machine = this_machine()
+    cores = machine.cores if cores is None else cores
+    most = machine.process_memory if memory is None else None
+    memory = machine.memory if memory is None else memory
+    # This process and its scheduler need some, too.
+    usable = min(int(0.9 * memory), max(0, memory - OWN_BYTES))
+    by_memory = usable // COMFORT_BYTES if settings.memory_limit is None else cores
+    workers = settings.workers or max(1, min(cores // (settings.threads or CORES_PER_WORKER), by_memory))
     threads = settings.threads or max(1, cores // workers)
     if settings.memory_limit is None:
-        return LocalPlan(workers, threads, int(0.9 * memory / workers))
+        limit = usable // workers if most is None else min(usable // workers, most)
+        if limit < LEAST_BYTES:
+            raise InputError(
+                f"{workers} worker{'s' * (workers > 1)} would have {limit / 1e6:.0f} MB each, but a worker takes about "
+                f"{LEAST_BYTES / 1e6:.0f} MB before it holds a block; use "
+                + (
+                    f"at most {max(1, usable // LEAST_BYTES)} --workers"
+                    if workers > 1
+                    else f"more memory than the {memory / 1e6:.0f} MB of this job ({most_words(most)})"
+                )
+            )
+        return LocalPlan(workers, threads, limit)
     try:
-        limit = parse_bytes(settings.memory_limit)
+        limit = int(parse_bytes(settings.memory_limit))
     except ValueError:
         limit = 0
     if limit < 2**28:
@@ -83,15 +94,31 @@ def local_plan(settings: ClusterSettings, cores: int | None = None, memory: int 
         )
     if limit * workers > memory:
         raise InputError(
-            f"{workers} workers of {format_bytes(limit)} need more than the {format_bytes(memory)} "
-            "of this machine; lower memory_limit or workers"
+            f"{workers} workers of {limit / 1e9:.2f} GB need more than the {memory / 1e9:.2f} GB memory that may be "
+            "used here; lower memory_limit or workers"
         )
-    return LocalPlan(workers, threads, int(limit))
+    return LocalPlan(workers, threads, limit)
+
+
+def most_words(process_memory: int | None) -> str:
+    """Say what the limits of single processes leave, for a message."""
+    if process_memory is None:
+        return "control group or machine"
+    return f"ulimit -v or -d leaves a process {process_memory / 1e6:.0f} MB"
 
 
 @contextlib.contextmanager
-def connect(settings: ClusterSettings) -> Iterator[Client]:
+def connect(
+    settings: ClusterSettings, warn: Callable[[str], None] = lambda sentence: None
+) -> Iterator[Client]:
     """Open a client to the scheduler that the settings name, or to workers started on this machine.
+
+    Parameters
+    ----------
+    settings : ClusterSettings
+        Which of the two, and how many workers.
+    warn : callable
+        Told in a sentence what the user may want to know: what is waited for, how a worker died.
 
     Yields
     ------
@@ -100,36 +127,77 @@ def connect(settings: ClusterSettings) -> Iterator[Client]:
 
     Raises
     ------
-    WorkError
-        If the scheduler does not answer.
+    ClusterError
+        If the scheduler does not answer, or no worker can be started.
+
+    Notes
+    -----
+    The user's own Dask settings hold for a scheduler that runs already; workers on this machine are started with
+    Dask's defaults and `BEHAVIOR`.
     """
+    if settings.scheduler:
+        with remote_client(settings.scheduler, warn) as client:
+            yield client
+        return
+    with _local_client(settings, warn) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def _local_client(settings: ClusterSettings, warn: Callable[[str], None]) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    with dask.config.set(BEHAVIOR):
-        if settings.scheduler:
-            try:
-                client = Client(settings.scheduler, timeout="10s")
-            except (OSError, ValueError, TimeoutError) as error:
-                raise WorkError(
-                    f"no Dask scheduler answers at {settings.scheduler} ({type(error).__name__}); "
-                    "start one, correct the address, or leave it out to use this machine"
-                ) from None
-            with client:
-                yield client
-            return
-        plan = local_plan(settings)
-        port = settings.dashboard_port
-        with warnings.catch_warnings():
-            # A taken default port only means another free one; the address is printed anyway.
-            warnings.filterwarnings("ignore", message="Port .* is already in use")
-            cluster = LocalCluster(
-                n_workers=plan.workers,
-                threads_per_worker=plan.threads,
-                memory_limit=plan.memory_limit,
-                host="127.0.0.1",
-                dashboard_address=f"127.0.0.1:{8787 if port is None else port}",
-                env={"ZARR_THREADING__MAX_WORKERS": "2"},
+    plan = local_plan(settings)
+    check_requirements(plan.workers)
+    port = settings.dashboard_port
+    # Modules of the working folder are not the workers': neither now nor when one is started again.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    watches: list[Watch] = []
+    deaths: list[str] = []
+
+    def died(how: str) -> None:
+        deaths.append(how)
+        for watch in watches:
+            watch.last_death = how
+            warn(f"a worker {how}, and is started again")
+            if len(deaths) > MOST_DEATHS:
+                watch.verdict = f"workers died {len(deaths)} times, the last one {how}; {_ADVICE}"
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set(own_settings()))
+        last_line = stack.enter_context(quiet(died))
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="deepict-dask-", ignore_cleanup_errors=True)
+        )
+        stack.enter_context(warnings.catch_warnings())
+        # What a taken port means is said below.
+        warnings.filterwarnings("ignore", message="(?s).*Port .* is already in use")
+        try:
+            cluster = stack.enter_context(
+                LocalCluster(
+                    n_workers=plan.workers,
+                    threads_per_worker=plan.threads,
+                    memory_limit=plan.memory_limit,
+                    host="127.0.0.1",
+                    protocol="tcp://",
+                    dashboard_address=f"127.0.0.1:{8787 if port is None else port}",
+                    local_directory=dask.config.get("temporary-directory") or folder,
+                    silence_logs=False,
+                    env={"ZARR_THREADING__MAX_WORKERS": "2", "PYTHONSAFEPATH": "1"},
+                )
             )
-        with cluster, Client(cluster) as client:
+        except (RuntimeError, OSError, EOFError) as error:
+            cause = last_line() or (f"the last one {deaths[-1]}" if deaths else " ".join(str(error).split()))
+            raise ClusterError(
+                f"no worker process can be started on this machine: {cause}; {_ADVICE}"
+            ) from error
+        client = stack.enter_context(Client(cluster))
+        link = client.dashboard_link
+        if port and link and f":{port}/" not in link:
+            warn(f"port {port} is taken by another program, so the dashboard is at {link}")
+        watches.append(watch_of(client))
+        try:
             yield client
+        finally:
+            watches.clear()

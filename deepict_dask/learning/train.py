@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from deepict_dask.cluster.local import available_cores
+from deepict_dask.cluster.machine import this_machine
 from deepict_dask.config import commented_yaml
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import InputError
@@ -193,7 +193,7 @@ def _recipe(settings: TrainSettings) -> Recipe:
     fit, hardware = settings.fit, settings.hardware
     workers = hardware.loader_workers
     if workers is None:
-        workers = min(8, available_cores() // 4)
+        workers = min(8, this_machine().cores // 4)
     return Recipe(
         **fit.model_dump(),
         precision=hardware.precision,
