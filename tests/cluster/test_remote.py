@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.server
 import socketserver
 import threading
@@ -34,9 +33,9 @@ def test_another_server_is_no_scheduler(handler, cause, monkeypatch):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"tcp://127.0.0.1:{server.server_address[1]}"
         began = time.monotonic()
-        with pytest.raises(ClusterError, match=f"no Dask scheduler answers at {address} .*{cause}"):
-            with connect(ClusterSettings(scheduler=address)):
-                pass
+        sentence = f"no Dask scheduler answers at {address} .*{cause}"
+        with pytest.raises(ClusterError, match=sentence), connect(ClusterSettings(scheduler=address)):
+            pass
         assert time.monotonic() - began < 10
         server.shutdown()
 
@@ -50,13 +49,13 @@ def test_what_is_no_address_of_a_scheduler_is_a_mistake(address):
 def test_a_scheduler_without_workers_says_what_it_waits_for_and_ends_the_wait():
     with running_scheduler() as (_, address):
         said = []
-        with contextlib.suppress(ClusterError):
-            remote.check_scheduler(address)
         wait_for(address)
-        with dask.config.set({"distributed.scheduler.no-workers-timeout": "4s"}):
-            with pytest.raises(ClusterError, match=r"no workers for \d+ s.*no-workers-timeout.*dask worker"):
-                with connect(ClusterSettings(scheduler=address), said.append):
-                    pass
+        with (
+            dask.config.set({"distributed.scheduler.no-workers-timeout": "4s"}),
+            pytest.raises(ClusterError, match=r"no workers for \d+ s.*no-workers-timeout.*dask worker"),
+            connect(ClusterSettings(scheduler=address), said.append),
+        ):
+            pass
         assert len(said) == 1 and f"the scheduler {address} has no workers yet" in said[0]
 
 
