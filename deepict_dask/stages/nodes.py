@@ -298,6 +298,11 @@ def plan_tomogram(
     TomogramPlan
         The only network's outputs are ``probability.zarr`` and ``particles``; of several named
         ones ``probability_NAME.zarr`` and ``particles_NAME``.
+
+    Raises
+    ------
+    InputError
+        If two networks have one name.
     """
     nodes = {
         "ingest": Node("ingest", "ingest", IngestStep(source, ingest_settings), folder / "tomogram.zarr")
@@ -311,6 +316,10 @@ def plan_tomogram(
             nodes, shared, source, folder, end, network.voxel_size, network.target, network.equalize
         )
         mapped, picked = f"segment{end}", f"pick{end}"
+        if mapped in nodes:
+            raise InputError(
+                f"two networks of {name} are called {network.name!r}, so their outputs would be the same; name them"
+            )
         nodes[mapped] = Node(
             mapped,
             "segment",
