@@ -86,7 +86,8 @@ def pick_stored(
             for o in outcomes
             for p in o.picked
         ]
-        print_table("Picked", ("tomogram", "class", "particles", "status", "table"), rows)
+        if rows:
+            print_table("Picked", ("tomogram", "class", "particles", "status", "table"), rows)
     exit_with(codes, len(outcomes) + len(failed))
 
 
