@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from deepict_dask.errors import FormatError, InputError, MissingFileError, NeedsGridError
 from deepict_dask.io.tables import FORMATS, read_particles, write_particles
 from deepict_dask.io.tables.star_text import read_star, write_star
-from deepict_dask.particles import COLUMNS, Particles, VoxelGrid
+from deepict_dask.particles import COLUMNS, Particles, VoxelGrid, join
 
 NAMES = {"csv": "picks.csv", "motl": "picks_motl.csv", "star": "picks.star", "parquet": "picks.parquet"}
 
@@ -359,3 +361,20 @@ def test_bom_crlf_and_blanks_are_no_part_of_names(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes("\ufeffclass,z,y,x\r\nribosome ,1,2,3\r\n ribosome,4,5,6\r\n\r\nfas,7,8,9\r\n".encode())
     assert len(read_particles(path, class_name="ribosome")) == 2
+
+
+def test_star_keeps_classes_and_columns_of_other_programs(tmp_path):
+    def of(tomogram, name, foo):
+        others = {
+            "foo": np.array(foo, object),
+            "rot": np.array([1.0, 2.5]),
+            "source": np.array(["a", "b c"], object),
+        }
+        return replace(some(2, tomogram=tomogram, class_name=name), others=others)
+
+    before = join([of("A", "r", ["007", ""]), of("B", "s", ["x", "y z"]), of("A", "s", ["it's", "1"])])
+    after = read_particles(write_particles(before, tmp_path / "all.star"))
+    for column in ("tomogram", "class", "foo", "rot", "source"):
+        assert after[column].tolist() == before[column].tolist(), column
+    one = read_particles(write_particles(of("A", "r", ["a", "b"]), tmp_path / "one.star"))
+    assert one.class_name == "r"

@@ -189,7 +189,7 @@ def from_table(
         for name in dict.fromkeys(of_tomogram.tolist())
     }
     single = next(iter(grids.values())) if len(grids) == 1 else known.grid
-    others = {name: _other(cells) for name, cells in table.items() if name not in used}
+    others = {name: other_column(cells) for name, cells in table.items() if name not in used}
     return Particles.from_positions(
         positions,
         **fields,
@@ -257,7 +257,7 @@ def _edges(cells: Sequence[Any]) -> np.ndarray | None:
     return values if (values == -1).any() else values.astype(bool)
 
 
-def _other(cells: Sequence[Any]) -> np.ndarray:
+def other_column(cells: Sequence[Any]) -> np.ndarray:
     """Keep a column that is not known: numbers as numbers where no text is lost, else as it stands."""
     if not all(isinstance(cell, str) for cell in cells):
         values = np.asarray(cells)

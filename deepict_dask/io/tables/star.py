@@ -8,6 +8,7 @@ first one, in pixels that the optics group, the row or the magnification tell.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
@@ -25,6 +26,7 @@ from deepict_dask.io.tables.columns import (
     grid_as_json,
     grid_from_json,
     numbers,
+    other_column,
     require,
 )
 from deepict_dask.io.tables.star_text import Block, read_star, write_star
@@ -37,8 +39,11 @@ _SHIFTS = ("rlnOriginZ", "rlnOriginY", "rlnOriginX")
 _SHIFTS_ANGSTROM = ("rlnOriginZAngst", "rlnOriginYAngst", "rlnOriginXAngst")
 # Which pixels coordinates are counted in, the most telling first.
 _PIXELS = ("rlnTomoTiltSeriesPixelSize", "rlnMicrographPixelSize", "rlnPixelSize", "rlnImagePixelSize")
-_NOTE = "voxels of the tomograms: "
+CLASS_NUMBER = "rlnClassNumber"
+_NOTE = "what RELION does not ask: "
 _ANGLES = {"rot": "rlnAngleRot", "tilt": "rlnAngleTilt", "psi": "rlnAnglePsi"}
+# Columns that are in the positions that were read, or that say what is in another block.
+_UNDERSTOOD = (*CENTERED, *COORDINATES, *_SHIFTS, *_SHIFTS_ANGSTROM, *_PIXELS, SCORE, "rlnOpticsGroup")
 
 
 def write(particles: Particles, path: Path) -> None:
@@ -63,9 +68,16 @@ def write(particles: Particles, path: Path) -> None:
     for ours, theirs in _ANGLES.items():
         if ours in particles.others:
             columns[theirs] = [repr(float(v)) for v in particles.others[ours]]
+    classes = particles.names("class")
+    if len(classes) > 1:
+        numbers_of = {name: str(k) for k, name in enumerate(classes, start=1)}
+        columns[CLASS_NUMBER] = [numbers_of[name] for name in particles["class"].tolist()]
+    for name, values in particles.others.items():
+        if name not in _ANGLES and name not in columns and re.fullmatch(r"[!-~]+", name):
+            columns[name] = [str(value) for value in values.tolist()]
     # RELION has no place for it in a table of particles: so that what is written here can be read alone.
     grids = {name: grid_as_json(particles.grid_of(name)) for name in particles.names("tomogram")}
-    write_star(path, {"particles": columns}, _NOTE + json.dumps(grids))
+    write_star(path, {"particles": columns}, _NOTE + json.dumps({"voxels": grids, "classes": classes}))
 
 
 def read(path: Path, known: Known) -> Particles:
@@ -79,12 +91,17 @@ def read(path: Path, known: Known) -> Particles:
         If positions are counted from the center, or shifts given in A, and nothing says the voxels.
     """
     blocks = read_star(path)
-    known = replace(known, grids={**_noted(path), **(known.grids or {})})
+    grids_said, classes_said = _noted(path)
+    known = replace(known, grids={**grids_said, **(known.grids or {})})
     table = _particles(path, blocks)
     optics = next((b for name, b in blocks.items() if "rlnOpticsGroup" in b and b is not table), {})
     n = len(next(iter(table.values())))
     names = _names(table, TOMOGRAM_COLUMNS, known.tomogram, n)
     classes = _names(table, CLASS_COLUMNS, known.class_name, n)
+    if len(classes_said) == 1 and CLASS_NUMBER not in table:
+        classes = np.full(n, classes_said[0], object)
+    elif classes_said:
+        classes = np.array([dict(enumerate(classes_said, 1)).get(_whole(c), c) for c in classes], object)
     grids: dict[str, VoxelGrid] = {}
     if set(CENTERED) <= set(table):
         positions = np.stack([_column(path, table, name) for name in CENTERED], axis=1)
@@ -99,6 +116,8 @@ def read(path: Path, known: Known) -> Particles:
         for name in dict.fromkeys(names.tolist()):
             grids[name] = _own_grid(path, pixel[names == name], name, known.grid_of(name))
     others = {ours: _column(path, table, theirs) for ours, theirs in _ANGLES.items() if theirs in table}
+    used = {*_UNDERSTOOD, *TOMOGRAM_COLUMNS, *CLASS_COLUMNS, *_ANGLES.values()}
+    others |= {name: other_column(cells) for name, cells in table.items() if name not in used}
     score = {"score": _column(path, table, SCORE, np.nan)} if SCORE in table else {}
     one = next(iter(grids.values()), known.grid)
     return Particles.from_positions(
@@ -116,14 +135,20 @@ def read(path: Path, known: Known) -> Particles:
     )
 
 
-def _noted(path: Path) -> dict[str, VoxelGrid]:
-    """Give the voxels that a table of this package says."""
+def _noted(path: Path) -> tuple[dict[str, VoxelGrid], list[str]]:
+    """Give the voxels of the tomograms and the names of the classes that a table of this package says."""
     with path.open(encoding="utf-8-sig") as file:
         head = [line[2:] for line in islice(file, 5) if line.startswith("# " + _NOTE)]
     try:
-        return {name: grid_from_json(grid) for name, grid in json.loads(head[0][len(_NOTE) :]).items()}
-    except (IndexError, ValueError, TypeError, AttributeError):
-        return {}  # not of ours, or edited: as if nobody said
+        said = json.loads(head[0][len(_NOTE) :])
+        voxels = {name: grid_from_json(grid) for name, grid in said["voxels"].items()}
+        return voxels, [str(name) for name in said["classes"]]
+    except (IndexError, KeyError, ValueError, TypeError, AttributeError):
+        return {}, []  # not of ours, or edited: as if nobody said
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
 
 
 def _particles(path: Path, blocks: Mapping[str, Block]) -> Block:
