@@ -338,7 +338,7 @@ class Particles:
         See :func:`deepict_dask.io.tables.write_particles`.
         """
         if not _writers:
-            raise InputError("nothing that writes tables was loaded; import deepict_dask.io.tables first")
+            raise InputError("write tables with deepict_dask.write_particles(particles, path)")
         return _writers[0](self, path, format=format)
 
     def _angstrom(self, names: np.ndarray) -> list[np.ndarray]:

@@ -293,7 +293,9 @@ def _classes(
     for name in wanted:
         for tables, known, what in ((picked, of_picks, "picks"), (true, of_truth, "truth")):
             if known and name not in known and all(_known(t) for t in tables):
-                raise InputError(f"the {what} hold no class {name!r}; they hold {', '.join(known)}")
+                raise InputError(
+                    f"there is no class {name!r} in the {what}, but {', '.join(known)}; give one with --class"
+                )
     if wanted:
         return list(wanted)
     if of_picks:
