@@ -47,7 +47,8 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError) and error.filename is None and not _working_folder():
         return "the working folder does not exist any more; change to one that does (cd) and run the same command again"
     if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
-        detail = " ".join(str(error).split())[:120]
+        # numpy says how much was asked for; what others say are their own source files.
+        detail = " ".join(str(error).split()) if str(error).startswith("Unable to allocate") else ""
         return (
             f"memory ran out{f' ({detail})' if detail else ''}; use a smaller --block or fewer --workers, and correct "
             "the setting that asks for so much if the size is absurd"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 CORES_PER_WORKER = 4
 # What this process needs beside its workers, what a worker takes without work, and what one has room to work in.
 OWN_BYTES, LEAST_BYTES, COMFORT_BYTES = 250_000_000, 260_000_000, 1_000_000_000
-# Deaths of workers in one run after which there is no hope in starting another.
-MOST_DEATHS = 20
+# Deaths of workers within so many seconds, for each worker, after which there is no hope in starting another.
+MOST_DEATHS, DEATHS_SECONDS = 6, 60.0
 _ADVICE = "use fewer --workers or a smaller --block, or mend what ended them"
 
 
@@ -149,24 +151,28 @@ def _local_client(settings: ClusterSettings, warn: Callable[[str], None]) -> Ite
     from distributed import Client, LocalCluster
 
     plan = local_plan(settings)
-    check_requirements(plan.workers)
     port = settings.dashboard_port
     # Modules of the working folder are not the workers': neither now nor when one is started again.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     watches: list[Watch] = []
     deaths: list[str] = []
+    times: deque[float] = deque(maxlen=MOST_DEATHS * plan.workers)
 
     def died(how: str) -> None:
         deaths.append(how)
+        times.append(time.monotonic())
         for watch in watches:
             watch.last_death = how
-            warn(f"a worker {how}, and is started again")
-            if len(deaths) > MOST_DEATHS:
-                watch.verdict = f"workers died {len(deaths)} times, the last one {how}; {_ADVICE}"
+            # Whoever stops this program politely stops its workers as well: no news.
+            if "signal 15" not in how:
+                warn(f"a worker {how}, and is started again")
+            if len(times) == times.maxlen and times[-1] - times[0] < DEATHS_SECONDS:
+                watch.verdict = f"workers died {len(times)} times in a minute, the last one {how}; {_ADVICE}"
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(own_settings()))
         last_line = stack.enter_context(quiet(died))
+        check_requirements(plan.workers)
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="deepict-dask-", ignore_cleanup_errors=True)
         )

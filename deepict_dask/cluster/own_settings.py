@@ -29,7 +29,7 @@ def own_settings() -> dict[str, Any]:
     import dask
     import distributed.config  # noqa: F401  (its defaults are known from here on)
 
-    own = copy.deepcopy(dask.config.merge(*dask.config.defaults))
+    own: dict[str, Any] = copy.deepcopy(dask.config.merge(*dask.config.defaults))
     link = dask.config.get("distributed.dashboard.link", None)
     try:
         link.format(**os.environ | {"scheme": "http", "host": "127.0.0.1", "port": "1"})
@@ -39,6 +39,11 @@ def own_settings() -> dict[str, Any]:
     folder = dask.config.get("temporary-directory", None)
     usable = isinstance(folder, str) and os.path.isdir(folder) and os.access(folder, os.W_OK)
     changes = BEHAVIOR | ({"distributed.dashboard.link": link} if link else {})
-    with dask.config.set(own), dask.config.set(changes):
-        own = {key: copy.deepcopy(dask.config.config[key]) for key in own}
-    return own | {"temporary-directory": folder if usable else None}
+    for name, value in changes.items():
+        *path, last = name.split(".")
+        section = own
+        for step in path:
+            section = section[step]
+        section[last] = value
+    own["temporary-directory"] = folder if usable else None
+    return own

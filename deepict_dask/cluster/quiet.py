@@ -97,7 +97,12 @@ def _children_print_to_file() -> Iterator[Callable[[], str]]:
         yield lambda: ""
         return
     own = sys.stderr
-    with tempfile.TemporaryFile() as file:
+    # In memory, where there is such a thing: a disk may be full.
+    with (
+        open(os.memfd_create("stderr"), "w+b")
+        if hasattr(os, "memfd_create")
+        else tempfile.TemporaryFile() as file
+    ):
         if own is not None and getattr(own, "name", None) in (2, "<stderr>"):
             own.flush()
             sys.stderr = forgiving_text(terminal, own.encoding)
