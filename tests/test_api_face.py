@@ -234,3 +234,8 @@ def test_help_comes_at_once_and_the_package_costs_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]" and time.perf_counter() - start < 3
+
+
+def test_what_is_no_probability_is_refused():
+    with pytest.raises(InputError, match="probabilities are between 0 and 1"):
+        dd.pick(make_tomogram(blobs() * 255, 10.0))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deepict_dask.api.given import as_tomogram, start_of, voxel_size_at
+from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape
 from deepict_dask.particles import Particles, join
 from deepict_dask.tomogram import VoxelSize
@@ -90,10 +91,12 @@ def pick(
     scale = given.attrs.get("scale") if given.dtype.kind == "u" else None
     parts = []
     for name, rule in rules.items():
-        voxels = given.data if given.ndim == 3 else given.data[known.index(name)]
+        voxels = as_blocks(given.data if given.ndim == 3 else given.data[known.index(name)])
+        if given.dtype.kind == "f":
+            voxels = voxels.map_blocks(_probabilities, dtype=given.dtype, meta=voxels._meta)
         parts.append(
             component_parts(
-                as_blocks(voxels), threshold=rule.threshold, connectivity=rule.connectivity, border=rule.border,
+                voxels, threshold=rule.threshold, connectivity=rule.connectivity, border=rule.border,
                 region=mask, scale=scale,
             )
         )  # fmt: skip
@@ -107,6 +110,18 @@ def pick(
         )  # fmt: skip
         found.append(_over_the_specimen(table, given, size))
     return found[0] if len(found) == 1 else join(found)
+
+
+def _probabilities(block: np.ndarray) -> np.ndarray:
+    """Refuse what is no probability, such as a tomogram, or levels of 0 to 255 that lost their attribute ``scale``."""
+    import numpy as np
+
+    if block.size and (np.nanmin(block) < -1e-3 or np.nanmax(block) > 1 + 1e-3):
+        raise InputError(
+            f"the probability map holds values from {np.nanmin(block):g} to {np.nanmax(block):g}, and probabilities are between 0 "
+            "and 1; give the map itself, or divide levels of 0 to 255 by 255"
+        )
+    return block
 
 
 def _region(region: Any, given: xarray.DataArray, size: VoxelSize | None) -> da.Array:

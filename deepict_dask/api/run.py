@@ -99,6 +99,7 @@ class RunTomogram:
         if image is None or not image.is_complete:
             there = ", ".join(self.outputs) or "nothing"
             raise InputError(f"{self.folder} holds no complete {name}.zarr; complete there: {there}")
+        image.check_whole()
         return open_own(image)
 
 

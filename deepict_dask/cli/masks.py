@@ -74,8 +74,8 @@ def make_masks(
     if isinstance(tables, dict) and OTHERS in tables:
         raise InputError("--positions is given for classes and without one; give CLASS=TABLE for each")
     source = open_as_set(tomogram, settings.ingest)
-    particles = read_positions(tables if isinstance(tables, dict) else {"particle": tables}, source)
     reporter = TerminalReporter(quiet)
+    particles = read_positions(tables if isinstance(tables, dict) else {"particle": tables}, source, reporter)
     for sentence in source.warnings:
         reporter.warn(sentence)
     folder = Location.of(output) / check_name(source.name, f"the tomogram {tomogram}")

@@ -9,11 +9,12 @@ from deepict_dask.io.ome_zarr import Image
 from deepict_dask.io.source import Source
 from deepict_dask.io.tables.found import Table, find_tables
 from deepict_dask.particles import Particles, VoxelGrid
+from deepict_dask.stages.report import Reporter
 from deepict_dask.tomogram import same_voxel_size
 
 
 def read_positions(
-    tables: Mapping[str, str], tomogram: Image | Source, *, may_be_absent: bool = False
+    tables: Mapping[str, str], tomogram: Image | Source, reporter: Reporter, *, may_be_absent: bool = False
 ) -> dict[str, Particles]:
     """Read the positions of each class in a tomogram.
 
@@ -25,6 +26,8 @@ def read_positions(
     tomogram : Image or Source
         Its name and its voxels count: positions in voxels of another size are scaled, the center of the first voxel
         staying where it is. A table of one tomogram is taken for it whatever its name.
+    reporter : Reporter
+        Told where a table calls the tomogram otherwise.
     may_be_absent : bool
         Whether a class may have no rows, as long as a table with rows has some of one of the classes: an empty table
         says that there is nothing in the tomogram.
@@ -41,6 +44,11 @@ def read_positions(
         say which row is of which.
     """
     opened = {name: _open(path, name, tomogram.name) for name, path in tables.items()}
+    for table in {table.path: table for table in opened.values()}.values():
+        if table.is_named and table.tomogram != tomogram.name:
+            reporter.warn(
+                f"{table.path} is of tomogram {table.tomogram!r}; taken for {tomogram.name!r}, since it is of no other"
+            )
     found: dict[str, Particles] = {}
     for name, table in opened.items():
         particles = _in_voxels_of(tomogram, table, name)

@@ -124,7 +124,7 @@ def _spheres(
     factor = tuple(a / b for a, b in zip(own.voxel_size or (), image.voxel_size or (), strict=True))
     present = {
         n: p if image.shape == own.shape else p.scaled(factor, image.voxel_size)  # type: ignore[arg-type]
-        for n, p in read_positions(tables, replace(own, name=name), may_be_absent=True).items()
+        for n, p in read_positions(tables, replace(own, name=name), work.reporter, may_be_absent=True).items()
         if len(p)
     }
     if not present:

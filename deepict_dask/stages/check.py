@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deepict_dask.errors import DeepictError, InputError
 from deepict_dask.io.location import Location
-from deepict_dask.stages.finished import open_own
+from deepict_dask.stages.finished import check_tomogram, open_own
 from deepict_dask.stages.tables import check_table, read_record
 
 
@@ -66,6 +66,7 @@ def _image(location: Location, deep: bool) -> Finding:
         if image is None or not image.is_complete:
             return Finding(location, "not finished", "run the same command again to finish it")
         image.check_whole(deep=deep)
+        check_tomogram(image)
     except DeepictError as error:
         return Finding(location, "damaged", str(error))
     return Finding(location, "whole")

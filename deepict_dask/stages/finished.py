@@ -126,3 +126,20 @@ def open_own(output: Location) -> Image | None:
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def check_tomogram(image: Image) -> None:
+    """Make sure that an image belongs to the tomogram that it lies beside.
+
+    Raises
+    ------
+    DamagedOutputError
+        If it was moved from the folder of another one.
+    """
+    beside = image.location.parent / "tomogram.zarr"
+    own = open_own(beside)
+    if own is not None and own.is_complete and own.name != image.name:
+        raise DamagedOutputError(
+            f"{image.path} is of tomogram {image.name!r}, but lies beside {own.name!r}; move it back to the folder of its "
+            "tomogram"
+        )

@@ -26,7 +26,7 @@ from deepict_dask.particles import Particles
 from deepict_dask.provenance import FileInput, Made, Provenance
 from deepict_dask.stages import memory
 from deepict_dask.stages.contents import file_of, read_contents
-from deepict_dask.stages.finished import check_output, is_finished
+from deepict_dask.stages.finished import check_output, check_tomogram, is_finished
 from deepict_dask.stages.mask import Mask, open_mask
 from deepict_dask.stages.tables import (
     TableRecord,
@@ -114,6 +114,8 @@ def check_map(probability: Image) -> None:
     ------
     InputError
         Naming what it is instead.
+    DamagedOutputError
+        If files of it are missing or are not what was written, or it lies beside another tomogram.
     """
     if probability.is_foreign or probability.kind != "probability":
         what = f"a {probability.kind} of this program" if probability.kind else "an image of another program"
@@ -123,6 +125,8 @@ def check_map(probability: Image) -> None:
         )
     if not probability.is_complete:
         raise InputError(f"{probability.path} was never finished; run segment again")
+    probability.check_whole()
+    check_tomogram(probability)
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,11 @@ class RunPlan:
     overwrite: bool = False
     is_done: bool = False
 
+    @property
+    def command(self) -> str:
+        """Say which command runs it, for others that want the same folder."""
+        return f"deepict-dask {'run' if self.until == 'pick' else self.until}"
+
 
 def plan_run(
     tomograms: Sequence[str],
@@ -232,7 +237,7 @@ def run(
     reporter = reporter or Reporter()
     outcomes = []
     with ExitStack() as stack:
-        stack.enter_context(claimed(plan.output, f"deepict-dask {plan.until}"))
+        stack.enter_context(claimed(plan.output, plan.command))
         check_settings(plan.output, overwrite=plan.overwrite)
         for sentence in plan.warnings:
             reporter.warn(sentence)
@@ -261,7 +266,7 @@ def run_tomogram(
     tomogram: TomogramPlan, plan: RunPlan, outcome: Outcome, threads: int | None, reporter: Reporter
 ) -> None:
     """Run the nodes of one tomogram, each after what it is made from."""
-    with claimed(tomogram.folder, f"deepict-dask {plan.until}") as claim:
+    with claimed(tomogram.folder, plan.command) as claim:
         work = Work(reporter, plan.overwrite, threads, claim, outcome.kept)
         write_effective(tomogram.folder, plan.settings.for_tomogram(tomogram.name))
         made: dict[str, Image] = {}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
+from deepict_dask.errors import InputError
 from deepict_dask.io.tables import write_particles
 from deepict_dask.io.tables.found import find_tables
 from deepict_dask.particles import Particles
@@ -61,3 +63,11 @@ def test_classes_of_rows_win_and_are_read_by_row(tmp_path):
     )
     assert find_tables(named)[0].classes == ("tric",)
     assert find_tables(named)[0].read("tric").class_name == "tric"
+
+
+@pytest.mark.parametrize("column", ["tomogram", "class"])
+def test_rows_that_do_not_say_what_others_say_are_refused(tmp_path, column):
+    path = tmp_path / "mix.csv"
+    path.write_text(f"{column},z,y,x\na,1,2,3\n,4,5,6\nb,7,8,9\n")
+    with pytest.raises(InputError, match=f"fill in the empty cells of column {column}"):
+        find_tables(path)

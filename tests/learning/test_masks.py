@@ -192,22 +192,22 @@ def test_a_table_with_classes_gives_its_own_rows_and_one_without_all(source, tmp
     (tmp_path / "plain.csv").write_text("z,y,x\n1,2,3\n4,5,6\n")
     Particles.from_positions([[1, 2, 3]]).write(tmp_path / "a_motl.csv")
     tables = {"fas": "all.csv", "ribosome": "all.csv", "tric": "plain.csv", "m": "a_motl.csv"}
-    found = read_positions({name: tmp_path / table for name, table in tables.items()}, source)
+    found = read_positions({name: tmp_path / table for name, table in tables.items()}, source, Reporter())
     assert [len(p) for p in found.values()] == [2, 1, 2, 1]
     assert found["fas"].positions.tolist() == [[1, 2, 3], [7, 8, 9]]
     with pytest.raises(InputError, match="no particles of class 'actin'"):
-        read_positions({"actin": tmp_path / "all.csv"}, source)
+        read_positions({"actin": tmp_path / "all.csv"}, source, Reporter())
     with pytest.raises(
         InputError, match=r"plain\.csv is given for the classes 'a' and 'b', and has no column class"
     ):
-        read_positions({"a": tmp_path / "plain.csv", "b": tmp_path / "plain.csv"}, source)
+        read_positions({"a": tmp_path / "plain.csv", "b": tmp_path / "plain.csv"}, source, Reporter())
     (tmp_path / "none.csv").write_text("z,y,x\n")
     with pytest.raises(InputError, match="no particles of class 'a'"):
-        read_positions({"a": tmp_path / "none.csv"}, source)
-    assert not len(read_positions({"a": tmp_path / "none.csv"}, source, may_be_absent=True)["a"])
+        read_positions({"a": tmp_path / "none.csv"}, source, Reporter())
+    assert not len(read_positions({"a": tmp_path / "none.csv"}, source, Reporter(), may_be_absent=True)["a"])
     (tmp_path / "bad.csv").write_text("z,y,x\n1,2,apple\n")
     with pytest.raises(InputError, match="apple"):
-        read_positions({"a": tmp_path / "bad.csv"}, source)
+        read_positions({"a": tmp_path / "bad.csv"}, source, Reporter())
 
 
 def test_of_a_table_of_several_tomograms_only_the_rows_of_one_count_in_its_voxels(source, tmp_path):
@@ -215,10 +215,12 @@ def test_of_a_table_of_several_tomograms_only_the_rows_of_one_count_in_its_voxel
     z, y, x = (1, 2, 3)
     own = [f"{n},fas,{z},{y},{x},{26.96 * z},{26.96 * y},{26.96 * x}" for n in (source.name, "other")]
     table.write_text("tomogram,class,z,y,x,z_angstrom,y_angstrom,x_angstrom\n" + "\n".join(own) + "\n")
-    assert read_positions({"fas": table}, source)["fas"].positions == pytest.approx(np.array([[2.0, 4, 6]]))
+    assert read_positions({"fas": table}, source, Reporter())["fas"].positions == pytest.approx(
+        np.array([[2.0, 4, 6]])
+    )
     table.write_text(table.read_text().replace(source.name, "third"))
     with pytest.raises(InputError, match=f"no particles in '{source.name}', but in third, other"):
-        read_positions({"fas": table}, source)
+        read_positions({"fas": table}, source, Reporter())
     table.write_text("z,y,x\n1,2,3\n")
     with pytest.raises(InputError, match="no column class"):
-        read_positions({"fas": table, "ribosome": table}, source)
+        read_positions({"fas": table, "ribosome": table}, source, Reporter())

@@ -108,7 +108,7 @@ def find_tables(path: str | os.PathLike[str]) -> list[Table]:
     MissingFileError
         If there is nothing.
     InputError
-        If there is no table in the folder, or one that cannot be read.
+        If there is no table in the folder, or only some of the rows of one say their tomogram or class.
     """
     place = Path(path).expanduser()
     if place.is_file():
@@ -165,6 +165,12 @@ def _names(path: Path) -> dict[str, tuple[str, ...]]:
         found = read_particles(path, grid=VoxelGrid((1.0, 1.0, 1.0), (2, 2, 2)))
     except DeepictError:
         return {}  # reading it for its positions says what is wrong
+    for column in ("tomogram", "class"):
+        names = found.names(column)
+        if len(names) > 1 and "" in names:
+            raise InputError(
+                f"{path} has rows that do not say their {column} beside rows that do; fill in the empty cells of column {column}"
+            )
     return {
         tomogram: tuple(sorted(name for name in found.of_tomogram(tomogram).names("class") if name))
         for tomogram in found.names("tomogram") or [""]

@@ -150,6 +150,10 @@ def train_together(size: int, kind: str, work: Callable[..., Any], ours: tuple, 
                 process.join(patience)
                 if process.is_alive():
                     process.terminate()
+                    process.join(_PATIENCE)
+                if process.is_alive():
+                    # One that waits inside gloo does not hear a signal that Python has to handle.
+                    process.kill()
                     process.join()
 
 
