@@ -53,7 +53,7 @@ def masks(
     -------
     Image
         uint8, shape (z, y, x) for one class or labels, else (class, z, y, x); its attributes name the
-        ``classes``, and for each the ``n_particles`` and the ``labelled`` voxels.
+        ``classes``, and for each the ``n_particles`` inside and the ``labelled`` voxels.
 
     Raises
     ------
@@ -69,9 +69,11 @@ def masks(
         )
     _check_names(settings, list(positions))
     spatial = tomogram.shape[-3:]
-    shapes = {}
+    shapes, n_inside = {}, {}
     for name, particles in positions.items():
-        _check_positions(name, particles, tomogram.name, tomogram.voxel_size, spatial, work.reporter)
+        n_inside[name] = _check_positions(
+            name, particles, tomogram.name, tomogram.voxel_size, spatial, work.reporter
+        )
         shapes[name] = _shapes(name, particles, settings, tomogram.voxel_size)
         _check_radius(name, shapes[name], settings, tomogram.name, tomogram.voxel_size, spatial)
     target = output / "masks.zarr"
@@ -108,7 +110,7 @@ def masks(
         return {
             "classes": classes,
             "layout": "channels" if voxels.ndim == 4 else "labels",
-            "n_particles": {name: len(p) for name, p in positions.items()},
+            "n_particles": n_inside,
             "labelled": dict(zip(classes, np.sum(parts, axis=0).tolist(), strict=True)),
         }
 
@@ -150,7 +152,7 @@ def _check_positions(
     voxel_size: VoxelSize,
     shape: tuple[int, ...],
     reporter: Reporter,
-) -> None:
+) -> int:
     own = particles.voxel_size
     if own is not None and not same_voxel_size(own, voxel_size):
         raise InputError(
@@ -169,6 +171,7 @@ def _check_positions(
         reporter.warn(
             f"{int((~inside).sum())} of {len(p)} positions of class {name!r} lie outside {tomogram} of {shape} voxels"
         )
+    return int(inside.sum())
 
 
 def _shapes(name: str, particles: Particles, settings: MaskSettings, voxel_size: VoxelSize) -> Shapes:
