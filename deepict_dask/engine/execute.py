@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -18,6 +19,18 @@ from deepict_dask.engine.watch import LOOK_SECONDS, check_cluster, cluster_error
 from deepict_dask.errors import WorkError
 
 Advance = Callable[[int], None]
+
+
+def _forget_threads() -> None:
+    """Have a forked process not wait for threads that only its parent has; Dask makes new ones."""
+    from dask import threaded
+
+    threaded.default_pool = None
+    threaded.pools.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
 
 
 def per_block(function: Callable[..., Any], array: da.Array, **kwargs: Any) -> da.Array:

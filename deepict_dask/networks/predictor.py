@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from deepict_dask.errors import InputError
+from deepict_dask.errors import InputError, WorkError
 from deepict_dask.geometry import Shape
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.checkpoint import Model, load_checkpoint
@@ -25,6 +25,8 @@ from deepict_dask.networks.openvino_runtime import has_openvino
 
 _FORWARD = threading.Lock()
 _LOADING = threading.Lock()
+# The process that loaded networks; one that was forked from it inherits this set, and no threads.
+_LOADED_IN: set[int] = set()
 _PREDICTORS: dict[ModelSpec, Predictor] = {}
 
 
@@ -187,8 +189,17 @@ def get_predictor(spec: ModelSpec) -> Predictor:
     ------
     InputError
         Where the file is not the one that the specification means, or a runtime is missing.
+    WorkError
+        In a process that was forked from one in which a network ran: the runtime's threads are not there, and it
+        would wait for them forever.
     """
+    if _LOADED_IN and os.getpid() not in _LOADED_IN:
+        raise WorkError(
+            f"process {os.getpid()} was forked from one in which a network had run, and cannot run one itself; start "
+            "processes with the method 'spawn' (multiprocessing.get_context('spawn')), or before the first network runs"
+        )
     with _LOADING:
+        _LOADED_IN.add(os.getpid())
         if spec not in _PREDICTORS:
             _PREDICTORS[spec] = _load(spec)
         return _PREDICTORS[spec]
