@@ -68,12 +68,12 @@ class Provenance:
         object.__setattr__(self, "settings", json.loads(json.dumps(dict(self.settings))))
         object.__setattr__(self, "recorded", json.loads(json.dumps(dict(self.recorded))))
 
-    def difference(self, wanted: Provenance) -> str | None:
+    def difference(self, expected: Provenance) -> str | None:
         """Say the first thing in which another differs, None if nothing decides otherwise.
 
         Parameters
         ----------
-        wanted : Provenance
+        expected : Provenance
             What would be made now.
 
         Returns
@@ -87,12 +87,12 @@ class Provenance:
         >>> old.difference(new)
         'threshold 0.5 and not 0.4'
         """
-        if self.stage != wanted.stage:
-            return f"the stage {self.stage} and not {wanted.stage}"
-        if (found := _first_difference(self.settings, wanted.settings)) is not None:
+        if self.stage != expected.stage:
+            return f"the stage {self.stage} and not {expected.stage}"
+        if (found := _first_difference(self.settings, expected.settings)) is not None:
             return found
-        for role in [*wanted.inputs, *(r for r in self.inputs if r not in wanted.inputs)]:
-            old, new = self.inputs.get(role), wanted.inputs.get(role)
+        for role in [*expected.inputs, *(r for r in self.inputs if r not in expected.inputs)]:
+            old, new = self.inputs.get(role), expected.inputs.get(role)
             if old is None or new is None:
                 return f"{'no' if old is None else 'a'} {role} and not {'one' if old is None else 'without'}"
             if isinstance(old, Provenance) and isinstance(new, Provenance):

@@ -78,14 +78,14 @@ def equalize(
 
     opened = as_tomogram(tomogram)
     array, size = _lazy(opened), voxel_size_at(opened)
-    wanted = _target_spectrum(target, convention)
+    target_spectrum = _target_spectrum(target, convention)
     if convention == "deepict":
-        return like(opened, equalize_deepict(array, wanted, cutoff, smooth))
+        return like(opened, equalize_deepict(array, target_spectrum, cutoff, smooth))
     if size is None:
         raise InputError(
             "physical equalization needs the tomogram's voxel size in A; set attrs['voxel_size']"
         )
-    gain = delayed(physical_gain)(extract_spectrum(opened), wanted, cutoff, smooth)
+    gain = delayed(physical_gain)(extract_spectrum(opened), target_spectrum, cutoff, smooth)
     return like(opened, equalize_physical(array, gain, halo=halo_voxels(size)))
 
 

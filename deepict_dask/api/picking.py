@@ -75,10 +75,10 @@ def pick(
 
     given = as_tomogram(probability, "a probability map", (3, 4))
     known = _classes(given)
-    wanted = [classes] if isinstance(classes, str) else None if classes is None else list(classes)
+    class_names = [classes] if isinstance(classes, str) else None if classes is None else list(classes)
     options = {
         "threshold": threshold, "min_size": min_size, "max_size": NONE if max_size is None else max_size,
-        "connectivity": connectivity, "border": border, "classes": wanted,
+        "connectivity": connectivity, "border": border, "classes": class_names,
     }  # fmt: skip
     settings = load_settings(None, options).pick
     check_class_names(settings, known, "the probability map")

@@ -97,8 +97,8 @@ class RunTomogram:
 
         image = open_own_image(self.folder / f"{name}.zarr")
         if image is None or not image.is_complete:
-            there = ", ".join(self.outputs) or "nothing"
-            raise InputError(f"{self.folder} holds no complete {name}.zarr; complete there: {there}")
+            known_outputs = ", ".join(self.outputs) or "nothing"
+            raise InputError(f"{self.folder} holds no complete {name}.zarr; complete there: {known_outputs}")
         image.check_whole()
         return open_own(image)
 

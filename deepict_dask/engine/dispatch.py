@@ -31,14 +31,14 @@ class Post:
     ----------
     threads : int or None
         That it may use; None for all there are.
-    tell : callable
+    send : callable
         Send a small message to the one who dispatched the work.
     is_wanted : callable
         False as soon as nobody waits for the result any more.
     """
 
     threads: int | None = None
-    tell: Callable[[Any], None] = lambda message: None
+    send: Callable[[Any], None] = lambda message: None
     is_wanted: Callable[[], bool] = lambda: True
 
 
@@ -47,7 +47,7 @@ def dispatch(
     take: Callable[[], Work | None],
     done: Callable[[Work, Result | None, BaseException | None], None],
     *,
-    heard: Callable[[Any], None] = lambda message: None,
+    on_message: Callable[[Any], None] = lambda message: None,
     at_once: int | None = None,
 ) -> None:
     """Have work done until there is no more of it.
@@ -61,7 +61,7 @@ def dispatch(
         is done, so what it gives may depend on results; it has ended when it gives None while nothing is under way.
     done : callable
         ``done(work, result, None)``, or ``done(work, None, error)`` where it failed.
-    heard : callable
+    on_message : callable
         Called with each message of the work under way. All three are called in the calling thread.
     at_once : int, optional
         Most pieces under way at a time; as many as there are workers unless given.
@@ -80,12 +80,12 @@ def dispatch(
     client = active_client()
     if client is not None:
         with cluster_errors(client):
-            _Dispatcher(client, function, take, done, heard, at_once).run()
+            _Dispatcher(client, function, take, done, on_message, at_once).run()
         return
     while (work := take()) is not None:
         result, error = None, None
         try:
-            result = function(work, Post(tell=heard))
+            result = function(work, Post(send=on_message))
         except Exception as failure:
             error = failure
         done(work, result, error)
@@ -105,7 +105,7 @@ class _Dispatcher(Generic[Work, Result]):
     function: Callable[[Work, Post], Result]
     take: Callable[[], Work | None]
     done: Callable[[Work, Result | None, BaseException | None], None]
-    heard: Callable[[Any], None]
+    on_message: Callable[[Any], None]
     at_once: int | None
     under_way: dict[str, _UnderWay[Work]] = field(default_factory=dict)
     again: deque[tuple[Work, int]] = field(default_factory=deque)
@@ -130,7 +130,7 @@ class _Dispatcher(Generic[Work, Result]):
                 except Empty:
                     continue
                 if kind == "message":
-                    self.heard(content)
+                    self.on_message(content)
                 else:
                     self._finish(content)
         finally:

@@ -65,12 +65,12 @@ def rescale(
     z, y, x = (b / a for a, b in zip(old, new, strict=True))
     ratio = (z, y, x)
     shape: Shape = tuple(source.shape)  # type: ignore[assignment]
-    wanted = rescaled_shape(shape, ratio)
+    target_shape = rescaled_shape(shape, ratio)
     if grid is None:
-        grid = storage_grid(wanted)
-    if tuple(grid.shape) != wanted:
+        grid = storage_grid(target_shape)
+    if tuple(grid.shape) != target_shape:
         raise InputError(
-            f"the block grid is for a tomogram of shape {grid.shape}, not {wanted}; make a new one"
+            f"the block grid is for a tomogram of shape {grid.shape}, not {target_shape}; make a new one"
         )
     dtype = np.dtype(np.float32) if order == "cubic" else np.dtype(source.dtype)
     common = {

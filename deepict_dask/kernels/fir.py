@@ -97,12 +97,12 @@ def truncation_error(gain: Gain, spectrum: Spectrum, halo: Shape) -> float:
     """
     grid: Shape = tuple(scipy.fft.next_fast_len(max(3 * h, 2 * h + 2, 96), True) for h in halo)  # type: ignore[assignment]
     frequency = radial_frequency(grid, gain.voxel_size)
-    wanted = gain(frequency)
-    difference = _response(fir_kernel(gain, halo), grid) - wanted
+    target_gain = gain(frequency)
+    difference = _response(fir_kernel(gain, halo), grid) - target_gain
     power = np.interp(frequency, spectrum.frequency, spectrum.amplitude) ** 2
     power[..., 1 : (grid[2] + 1) // 2] *= 2  # these stand for their mirror images too
     power[0, 0, 0] = 0  # the mean is taken out and put back
-    signal = float((power * wanted**2).sum())
+    signal = float((power * target_gain**2).sum())
     return math.sqrt(float((power * difference**2).sum()) / signal) if signal > 0 else 0.0
 
 

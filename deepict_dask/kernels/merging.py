@@ -185,9 +185,9 @@ def _joined(
             bits |= (HIGH[axis] if d > 0 else LOW[axis]) if d else 0
         here = np.flatnonzero(side & np.uint8(bits))
         here = here[_stays_inside(index[here], step, shape)]
-        there = index[here] + (step[0] * shape[1] + step[1]) * shape[2] + step[2]
-        found = np.minimum(np.searchsorted(index, there), len(index) - 1)
-        hit = index[found] == there
+        neighbor = index[here] + (step[0] * shape[1] + step[1]) * shape[2] + step[2]
+        found = np.minimum(np.searchsorted(index, neighbor), len(index) - 1)
+        hit = index[found] == neighbor
         left.append(node[here[hit]])
         right.append(node[found[hit]])
     rows, columns = np.concatenate(left), np.concatenate(right)

@@ -109,8 +109,10 @@ def physical_gain(
     smooth = SMOOTH if smooth is None else smooth
     if not smooth >= 0:
         raise InputError(f"smooth is {smooth}, but must be at least 0 shells; leave it out for {SMOOTH:g}")
-    wanted = np.interp(np.log(spectrum.frequency), np.log(target.frequency), _log_amplitude(target, "target"))
-    log_gain = wanted - _log_amplitude(spectrum, "input")
+    log_target = np.interp(
+        np.log(spectrum.frequency), np.log(target.frequency), _log_amplitude(target, "target")
+    )
+    log_gain = log_target - _log_amplitude(spectrum, "input")
     if smooth > 0.01:  # less is no smoothing, and scipy's Gaussian may underflow
         log_gain = gaussian_filter1d(log_gain, smooth, mode="reflect")
     return Gain(

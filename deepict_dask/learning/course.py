@@ -48,8 +48,8 @@ def what_changed(old: str, new: str) -> str:
             if (part := _changed_part(name, data_before[name], data_now[name])) is not None:
                 return part
         differs = [{k: v for k, v in c.items() if k != "data"} for c in (before, now)]
-        made, wanted = (Provenance("train", {}, {**c.pop("settings"), **c}) for c in differs)
-        return f"it was made with {made.difference(wanted) or 'the same settings in another order'}"
+        made, current = (Provenance("train", {}, {**c.pop("settings"), **c}) for c in differs)
+        return f"it was made with {made.difference(current) or 'the same settings in another order'}"
     except (ValueError, TypeError, KeyError, AttributeError):
         return "it was made by another version of this program"
 

@@ -133,7 +133,7 @@ def crossvalidate(settings: CrossValidateSettings, work: Work) -> CrossValidatio
             run_fold,
             lambda: begin(waiting.pop(0)) if waiting else None,
             done,
-            heard=listener(reporter, advance),
+            on_message=listener(reporter, advance),
             at_once=settings.at_once,
         )
     return _write([outcomes[f.name] for f in folds], settings, training, identity, output, reporter)

@@ -132,10 +132,10 @@ class _PostReporter(Reporter):
         self.fold, self.post = fold, post
 
     def say(self, sentence: str) -> None:
-        self.post.tell({"fold": self.fold.name, "kind": "say", "text": sentence})
+        self.post.send({"fold": self.fold.name, "kind": "say", "text": sentence})
 
     def warn(self, sentence: str) -> None:
-        self.post.tell({"fold": self.fold.name, "kind": "warn", "text": sentence})
+        self.post.send({"fold": self.fold.name, "kind": "warn", "text": sentence})
 
 
 def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
     def on_epoch(epoch: Epoch) -> None:
         epochs.append(epoch)
         message = {"fold": fold.name, "kind": "epoch", "epoch": epoch.epoch, "value": epoch.mean_dice}
-        post.tell(message)
+        post.send(message)
         if not post.is_wanted() or (fold.folder / PRUNE).exists():
             raise _Ended
 

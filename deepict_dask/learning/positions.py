@@ -99,11 +99,11 @@ def _in_voxels_of(tomogram: Image | Source, table: Table, class_name: str) -> Pa
         found = table.read(class_name)
     except NeedsGridError:
         found = table.read(class_name, grid)
-    own, wanted = found.voxel_size, grid.voxel_size
-    if own is None or wanted is None or same_voxel_size(own, wanted):
+    own, target = found.voxel_size, grid.voxel_size
+    if own is None or target is None or same_voxel_size(own, target):
         return found
-    a, b, c = (p / q for p, q in zip(own, wanted, strict=True))
-    return found.scaled((a, b, c), wanted)
+    a, b, c = (p / q for p, q in zip(own, target, strict=True))
+    return found.scaled((a, b, c), target)
 
 
 def _instead(table: Table, name: str | None = None) -> str:

@@ -45,7 +45,7 @@ class Search(Protocol):
     def take(self) -> Proposal | None:
         """Give what to try next; None if there is nothing now, or nothing any more."""
 
-    def heard(self, proposal: Proposal, epoch: int, value: float) -> bool:
+    def report(self, proposal: Proposal, epoch: int, value: float) -> bool:
         """Hear of an epoch; say whether the training should go on."""
 
     def done(self, proposal: Proposal, score: float | None, *, pruned: bool = False) -> None:
@@ -63,7 +63,7 @@ class GridSearch:
         """Give the next combination."""
         return self._left.pop(0) if self._left else None
 
-    def heard(self, proposal: Proposal, epoch: int, value: float) -> bool:
+    def report(self, proposal: Proposal, epoch: int, value: float) -> bool:
         """Let every training go on."""
         return True
 
@@ -113,7 +113,7 @@ class PaperSearch:
         self._number += 1
         return Proposal(chosen, self._number)
 
-    def heard(self, proposal: Proposal, epoch: int, value: float) -> bool:
+    def report(self, proposal: Proposal, epoch: int, value: float) -> bool:
         """Let every training go on."""
         return True
 
@@ -200,8 +200,8 @@ class OptunaSearch:
             )
 
         self.study = open_study()
-        there = self.study.user_attrs.get("made_by")
-        if there is not None and there != made_by:
+        stored = self.study.user_attrs.get("made_by")
+        if stored is not None and stored != made_by:
             if not overwrite:
                 raise OutputExistsError(
                     f"{self.path} is the study of another search space, score or training; use --overwrite to begin anew, or "
@@ -235,7 +235,7 @@ class OptunaSearch:
         self._out[trial.number + 1] = trial
         return Proposal(chosen, trial.number + 1)
 
-    def heard(self, proposal: Proposal, epoch: int, value: float) -> bool:
+    def report(self, proposal: Proposal, epoch: int, value: float) -> bool:
         """Note the score of an epoch; say whether the median of the others is not better."""
         trial = self._out.get(proposal.number)
         if trial is None:

@@ -95,7 +95,7 @@ def sweep(settings: SweepSettings, work: Work) -> Sweep:
             run_fold,
             trials_at_work.take,
             trials_at_work.done,
-            heard=listener(reporter, advance, trials_at_work.epoch),
+            on_message=listener(reporter, advance, trials_at_work.epoch),
             at_once=settings.at_once,
         )
     trials = trials_at_work.trials

@@ -85,7 +85,7 @@ class Trials:
             # The epochs of one fold say nothing of the trial.
             return
         for _, proposal in self.under_way.get(name, ())[:1]:
-            if not self.search.heard(proposal, epoch, value):
+            if not self.search.report(proposal, epoch, value):
                 (self.folders[name] / PRUNE).write("")
 
     def with_earlier(self, search: OptunaSearch) -> list[Trial]:

@@ -80,14 +80,14 @@ def judge(
         probability = segment(prepared.image, own_folder / "probability.zarr", model, segment_settings, work)
         for found in pick(probability, own_folder, pick_settings, work):
             if found.class_name in t.at_positions(classes):
-                there = replace(
+                picked = replace(
                     read_particles(found.tables[0]),
                     tomogram=name,
                     class_name=found.class_name,
                     voxel_size=prepared.own.voxel_size,
                 )
                 truth = _truth(t, name, found.class_name, prepared.own)
-                picks.append((_in_box(there, t), _in_box(truth, t)))
+                picks.append((_in_box(picked, t), _in_box(truth, t)))
         if t.masks is not None:
             maps.append((probability.path, t))
     # The next fold on this worker has a network of its own.

@@ -85,14 +85,14 @@ def evaluate(
     (0.5, 0.5, 0.5)
     """
     reporter = reporter or Reporter()
-    wanted = [class_name] if isinstance(class_name, str) else list(class_name or ())
+    class_names = [class_name] if isinstance(class_name, str) else list(class_name or ())
     edges = None if voxel_size is None else per_axis(voxel_size)
     if not (np.isfinite(tolerance) and tolerance > 0):
         raise InputError(f"tolerance {tolerance!r} is not a positive distance in A")
     matched: list[_Matched] = []
     given = [(picks, truth), *pairs]
     for some_picks, some_truth in given:
-        for one, other in _paired(some_picks, some_truth, wanted, reporter):
+        for one, other in _paired(some_picks, some_truth, class_names, reporter):
             matched.append(_match(one, other, tolerance, edges))
     for sentence in dict.fromkeys(remark for m in matched for remark in m.remarks):
         reporter.warn(sentence)
@@ -232,7 +232,7 @@ def _told_apart(matched: list[_Matched]) -> list[_Matched]:
 
 
 def _paired(
-    picks: Given, truth: Given, wanted: Sequence[str], reporter: Reporter
+    picks: Given, truth: Given, class_names: Sequence[str], reporter: Reporter
 ) -> list[tuple[Particles, Particles]]:
     """Pair picks and truth by class and tomogram."""
     if (
@@ -252,7 +252,7 @@ def _paired(
     else:
         true = list(find_tables(truth))
     pairs = []
-    for class_name in _classes(picked, true, wanted):
+    for class_name in _classes(picked, true, class_names):
         pairs += _paired_by_name(
             [t for t in picked if _holds(t, class_name)],
             [t for t in true if _holds(t, class_name)],
@@ -285,19 +285,19 @@ def _renamed(pattern: str, name: str) -> list[Table]:
 
 
 def _classes(
-    picked: Sequence[Particles | Table], true: Sequence[Particles | Table], wanted: Sequence[str]
+    picked: Sequence[Particles | Table], true: Sequence[Particles | Table], class_names: Sequence[str]
 ) -> list[str | None]:
     """Choose the classes to evaluate; None stands for everything, where nobody names a class."""
     of_picks = sorted({name for t in picked for name in _known(t)})
     of_truth = sorted({name for t in true for name in _known(t)})
-    for name in wanted:
+    for name in class_names:
         for tables, known, what in ((picked, of_picks, "picks"), (true, of_truth, "truth")):
             if known and name not in known and all(_known(t) for t in tables):
                 raise InputError(
                     f"there is no class {name!r} in the {what}, but {', '.join(known)}; give one with --class"
                 )
-    if wanted:
-        return list(wanted)
+    if class_names:
+        return list(class_names)
     if of_picks:
         both = [name for name in of_picks if name in of_truth] if of_truth else of_picks
         if not both:

@@ -92,7 +92,7 @@ def evaluate_voxels(
         If something is not there, the shapes differ, or a class is not known.
     """
     reporter = reporter or Reporter()
-    wanted = [class_name] if isinstance(class_name, str) else list(class_name or ())
+    class_names = [class_name] if isinstance(class_name, str) else list(class_name or ())
     counted: list[tuple[str, str, VoxelCounts]] = []
     all_pairs = [(maps, truth), *pairs]
     for given, there in all_pairs:
@@ -104,7 +104,7 @@ def evaluate_voxels(
                 "the tomogram's name belongs"
             )
         for path in paths:
-            for name, volume in _volumes(path, wanted).items():
+            for name, volume in _volumes(path, class_names).items():
                 counted.append(
                     (
                         name,
@@ -142,26 +142,28 @@ def is_volume_pair(picks: str, truth: str) -> bool:
     return where.suffix != "" and (not where.is_folder() or is_zarr(where))
 
 
-def _volumes(where: Location, wanted: Sequence[str]) -> dict[str, _Volume]:
+def _volumes(where: Location, class_names: Sequence[str]) -> dict[str, _Volume]:
     """Open a map or a mask; one volume per class that is wanted."""
     image = _own_map(where)
     if image is None:
-        if len(wanted) > 1:
-            raise InputError(f"{where} is one volume and cannot hold {len(wanted)} classes; choose one class")
+        if len(class_names) > 1:
+            raise InputError(
+                f"{where} is one volume and cannot hold {len(class_names)} classes; choose one class"
+            )
         source = open_source(where)
         is_mask = source.dtype.kind != "f"
         voxels: Any = Mask(source, f"the mask {where}", source.shape) if is_mask else source
         chunks = block_grid(source.shape, _BLOCK, align=8).chunks
         array = da.from_array(voxels, chunks=chunks, asarray=False)
         grid = mask_grid(source)
-        name = (wanted or [""])[0]
+        name = (class_names or [""])[0]
         return {name: _Volume(str(where), tomogram_name(where), array, grid, grid, None, is_mask)}
     known = image.classes or [""]
-    for name in wanted:
+    for name in class_names:
         if image.classes and name not in known:
             raise InputError(f"there is no class {name!r} in {where}; it has {', '.join(known)}")
     scale = image.attributes.get("scale") if image.dtype.kind == "u" else None
-    chosen = list(wanted) or known
+    chosen = list(class_names) or known
     return {
         name: _Volume(
             image.path,

@@ -15,14 +15,14 @@ FOREIGN = "is in the way and was not written by this program; move it, or choose
 _LEVEL = re.compile(r"\d+")
 
 
-def is_finished(output: Location, wanted: Provenance, *, overwrite: bool) -> bool:
+def is_finished(output: Location, expected: Provenance, *, overwrite: bool) -> bool:
     """Decide about an image before it is made, and clear away what is not to be kept.
 
     Parameters
     ----------
     output : Location
         OME-Zarr group.
-    wanted : Provenance
+    expected : Provenance
         Of what would be made now.
     overwrite : bool
         Whether an image made by something else, or a damaged one, may be replaced; then every byte of
@@ -42,7 +42,7 @@ def is_finished(output: Location, wanted: Provenance, *, overwrite: bool) -> boo
         If it is ours and damaged, and is not to be replaced.
     """
     try:
-        refused = check_output(output, wanted, deep=overwrite)
+        refused = check_output(output, expected, deep=overwrite)
     except DamagedOutputError:
         if not overwrite:
             raise
@@ -56,7 +56,7 @@ def is_finished(output: Location, wanted: Provenance, *, overwrite: bool) -> boo
     return False
 
 
-def check_output(output: Location, wanted: Provenance, *, deep: bool = False) -> str | None:
+def check_output(output: Location, expected: Provenance, *, deep: bool = False) -> str | None:
     """Look at an image without changing anything.
 
     Returns
@@ -79,7 +79,7 @@ def check_output(output: Location, wanted: Provenance, *, deep: bool = False) ->
     difference = (
         "another version of this program, which kept other facts with it"
         if made is None
-        else made.difference(wanted)
+        else made.difference(expected)
     )
     if difference is not None:
         return f"{output} was made with {difference}; use --overwrite to replace it, or another output folder"

@@ -64,9 +64,9 @@ def prepare_tomogram(
     """
     source = open_tomogram(path, settings)
     assert source.voxel_size is not None
-    wanted = None if voxel_size is None or same_voxel_size(source.voxel_size, voxel_size) else voxel_size
+    target_size = None if voxel_size is None or same_voxel_size(source.voxel_size, voxel_size) else voxel_size
     plan = plan_tomogram(
-        source, name, folder, settings, prepare=[(wanted, target, equalize or EqualizeSettings())]
+        source, name, folder, settings, prepare=[(target_size, target, equalize or EqualizeSettings())]
     )
     made: dict[str, Image] = {}
     for node in plan.nodes:

@@ -39,8 +39,8 @@ def rescale(tomogram: Image, output: Location, voxel_size: float, work: Work) ->
         work.keep("rescale")
         return open_image(output)
     assert tomogram.voxel_size is not None
-    wanted = (voxel_size, voxel_size, voxel_size)
-    voxels = rescale_lazily(tomogram.array, tomogram.voxel_size, wanted)
+    edges = (voxel_size, voxel_size, voxel_size)
+    voxels = rescale_lazily(tomogram.array, tomogram.voxel_size, edges)
     grid = storage_grid(voxels.shape)  # type: ignore[arg-type]
     z, y, x = (voxel_size / edge for edge in tomogram.voxel_size)
     memory.check_memory(
@@ -52,7 +52,7 @@ def rescale(tomogram: Image, output: Location, voxel_size: float, work: Work) ->
         output,
         voxels,
         name=tomogram.name,
-        voxel_size=wanted,
+        voxel_size=edges,
         version=tomogram.version,
         made_by=made_by,
         work=work,

@@ -10,14 +10,14 @@ from deepict_dask.provenance import Provenance
 from deepict_dask.stages.finished import FOREIGN
 
 
-def read_result(file: Location, wanted: Provenance, *, overwrite: bool) -> dict[str, Any] | None:
+def read_result(file: Location, expected: Provenance, *, overwrite: bool) -> dict[str, Any] | None:
     """Read a result that was made by the same.
 
     Parameters
     ----------
     file : Location
         JSON.
-    wanted : Provenance
+    expected : Provenance
         Of what would be made now.
     overwrite : bool
         Whether one that was made by something else may be replaced.
@@ -41,7 +41,7 @@ def read_result(file: Location, wanted: Provenance, *, overwrite: bool) -> dict[
         content, refused = None, f"{error}; use --overwrite to make it again"
     if isinstance(content, dict) and "made_by" in content:
         made = Provenance.from_json(content["made_by"])
-        difference = "another version of this program" if made is None else made.difference(wanted)
+        difference = "another version of this program" if made is None else made.difference(expected)
         if difference is None and content.get("complete") is True:
             return content
         refused = (

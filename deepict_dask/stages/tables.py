@@ -92,14 +92,14 @@ def read_record(side: Location) -> TableRecord | None:
     return TableRecord(made_by, tables, known, content.get("complete") is True)
 
 
-def check_tables(side: Location, wanted: Provenance, names: list[str]) -> str | None:
+def check_tables(side: Location, expected: Provenance, names: list[str]) -> str | None:
     """Look at tables without changing anything.
 
     Parameters
     ----------
     side : Location
         Side file.
-    wanted : Provenance
+    expected : Provenance
         Of what would be written now.
     names : list of str
         Tables that would be written.
@@ -123,7 +123,7 @@ def check_tables(side: Location, wanted: Provenance, names: list[str]) -> str | 
             if (folder / name).exists() and name not in begun:
                 raise OutputExistsError(f"{folder / name} {FOREIGN}")
         return ""
-    difference = record.made_by.difference(wanted)
+    difference = record.made_by.difference(expected)
     if difference is not None:
         return f"the picks in {folder} were made with {difference}; use --overwrite to replace them, or another output folder"
     for name, digest in record.tables.items():

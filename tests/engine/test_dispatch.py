@@ -17,7 +17,7 @@ def stay(work: tuple[int, float], post: Post):
     from distributed import get_worker
 
     began = time.time()
-    post.tell({"work": work[0]})
+    post.send({"work": work[0]})
     time.sleep(work[1])
     return work[0], get_worker().address, began, time.time(), post.threads
 
@@ -59,7 +59,7 @@ def all_of(function, works, **options):
 
 def test_every_worker_has_one_piece_at_a_time_and_none_idles(client):
     messages = []
-    found = all_of(stay, [(k, 0.3) for k in range(6)], heard=messages.append)
+    found = all_of(stay, [(k, 0.3) for k in range(6)], on_message=messages.append)
     assert sorted(r[0] for _, r, _ in found) == list(range(6))
     assert sorted(m["work"] for m in messages) == list(range(6))
     by_worker = {}
@@ -120,7 +120,7 @@ def test_work_learns_that_nobody_waits_for_it(client, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        all_of(tell_and_wait, [str(tmp_path)], heard=stop)
+        all_of(tell_and_wait, [str(tmp_path)], on_message=stop)
     deadline = time.monotonic() + 15
     while not (tmp_path / "unwanted").exists():
         assert time.monotonic() < deadline
@@ -128,5 +128,5 @@ def test_work_learns_that_nobody_waits_for_it(client, tmp_path):
 
 
 def tell_and_wait(work: str, post: Post):
-    post.tell({})
+    post.send({})
     wait_until_unwanted(work, post)

@@ -128,11 +128,11 @@ def test_trainings_below_the_median_are_ended_after_the_first_epochs(tmp_path):
     search = optuna_search(tmp_path, prune=True, prune_after=2)
     for _ in range(3):
         proposal = search.take()
-        assert all(search.heard(proposal, epoch, 0.5) for epoch in (1, 2, 3))
+        assert all(search.report(proposal, epoch, 0.5) for epoch in (1, 2, 3))
         search.done(proposal, 0.5)
     worse, better = search.take(), search.take()
-    assert [search.heard(worse, epoch, 0.1) for epoch in (1, 2)] == [True, False]
-    assert all(search.heard(better, epoch, 0.9) for epoch in (1, 2, 3))
+    assert [search.report(worse, epoch, 0.1) for epoch in (1, 2)] == [True, False]
+    assert all(search.report(better, epoch, 0.9) for epoch in (1, 2, 3))
     search.done(worse, 0.1, pruned=True)
     assert search.earlier()[-1][1:] == ("pruned", 0.1)
 

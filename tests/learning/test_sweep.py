@@ -170,7 +170,7 @@ def test_a_training_that_is_told_to_ends_after_its_epoch_and_is_recorded_as_prun
     from deepict_dask.learning.proposals import OptunaSearch
 
     # What the pruner says is its own matter.
-    monkeypatch.setattr(OptunaSearch, "heard", lambda self, proposal, epoch, value: epoch < 2)
+    monkeypatch.setattr(OptunaSearch, "report", lambda self, proposal, epoch, value: epoch < 2)
     search = {"method": "optuna", "trials": 1, "prune": True, "space": {"depth": [1]}}
     found = sweep(
         settings(

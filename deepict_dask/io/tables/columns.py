@@ -121,7 +121,7 @@ def whole_numbers(
     return np.rint(values).astype(np.int64)
 
 
-def require(path: Path, wanted: Sequence[str], present: Sequence[str], hint: str = "") -> None:
+def require(path: Path, required: Sequence[str], present: Sequence[str], hint: str = "") -> None:
     """Refuse a table without the columns that make it one.
 
     Raises
@@ -129,11 +129,11 @@ def require(path: Path, wanted: Sequence[str], present: Sequence[str], hint: str
     FormatError
         Naming file and columns.
     """
-    missing = [name for name in wanted if name not in present]
+    missing = [name for name in required if name not in present]
     if missing:
         raise FormatError(
             f"{path} has no column {', '.join(missing)} (it has {', '.join(map(str, present)) or 'none'}); "
-            f"a particle table needs {', '.join(wanted)}{hint}"
+            f"a particle table needs {', '.join(required)}{hint}"
         )
 
 

@@ -161,14 +161,14 @@ class Augmentation:
         axis = rng.normal(size=3)
         knots = rng.normal(size=6)
         azimuth = float(rng.random() * np.pi)
-        wanted = coins < s.probability
+        chosen = coins < s.probability
 
         turns: list[tuple[tuple[int, int], int]] = []
         if s.rot90 or s.rot90_all_axes:
             turns.append(((1, 2), quarters[0]))
         if s.rot90_all_axes:
             turns += [((0, 2), quarters[1]), ((0, 1), quarters[2])]
-        rotates, bends = s.rotation > 0 and wanted[0], s.elastic > 0 and wanted[1]
+        rotates, bends = s.rotation > 0 and chosen[0], s.elastic > 0 and chosen[1]
         warp = None
         if rotates or bends:
             direction = axis / np.linalg.norm(axis) if s.rotation_all_axes else np.array([1.0, 0, 0])
@@ -179,13 +179,13 @@ class Augmentation:
             flips=flips if s.flips else (False, False, False),  # type: ignore[arg-type]
             turns=tuple(t for t in turns if t[1]),
             warp=warp,
-            gaussian=float(s.gaussian_noise * strengths[2]) if wanted[2] else 0.0,
-            colored=float(s.colored_noise * strengths[3]) if wanted[3] else 0.0,
-            salt=float(s.salt_and_pepper * strengths[4]) if wanted[4] else 0.0,
+            gaussian=float(s.gaussian_noise * strengths[2]) if chosen[2] else 0.0,
+            colored=float(s.colored_noise * strengths[3]) if chosen[3] else 0.0,
+            salt=float(s.salt_and_pepper * strengths[4]) if chosen[4] else 0.0,
             wedge=(max(s.tilt_limit - s.missing_wedge * strengths[5], 1.0), azimuth)
-            if s.missing_wedge > 0 and wanted[5]
+            if s.missing_wedge > 0 and chosen[5]
             else None,
-            spectrum=tuple((s.spectrum * knots).tolist()) if s.spectrum > 0 and wanted[6] else (),
+            spectrum=tuple((s.spectrum * knots).tolist()) if s.spectrum > 0 and chosen[6] else (),
         )
 
 

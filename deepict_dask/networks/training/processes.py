@@ -78,13 +78,13 @@ def choose_device(device: str) -> str:
     InputError
         If there is no GPU where one is asked for.
     """
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
+    has_gpus = torch.cuda.is_available()
+    if device == "cuda" and not has_gpus:
         raise InputError("device is cuda, but torch finds no CUDA GPU here; use device: cpu or auto")
-    return "cuda" if there and device != "cpu" else "cpu"
+    return "cuda" if has_gpus and device != "cpu" else "cpu"
 
 
-def team_size(kind: str, wanted: int | None, batch_size: int) -> int:
+def team_size(kind: str, n_processes: int | None, batch_size: int) -> int:
     """Decide how many processes train together.
 
     Raises
@@ -93,10 +93,10 @@ def team_size(kind: str, wanted: int | None, batch_size: int) -> int:
         If there are not that many GPUs, or a batch cannot be shared equally.
     """
     gpus = torch.cuda.device_count() if kind == "cuda" else 0
-    if kind == "cuda" and wanted is not None and wanted > gpus:
-        raise InputError(f"{wanted} GPUs are asked for, but torch finds {gpus}; use gpus: {gpus}")
-    size = wanted or max(gpus, 1)
-    if wanted is None:
+    if kind == "cuda" and n_processes is not None and n_processes > gpus:
+        raise InputError(f"{n_processes} GPUs are asked for, but torch finds {gpus}; use gpus: {gpus}")
+    size = n_processes or max(gpus, 1)
+    if n_processes is None:
         # All GPUs that a batch can be shared out to equally.
         size = max(n for n in range(1, size + 1) if batch_size % n == 0)
     if batch_size % size:
@@ -106,7 +106,9 @@ def team_size(kind: str, wanted: int | None, batch_size: int) -> int:
     return size
 
 
-def train_together(size: int, kind: str, work: Callable[..., Any], ours: tuple, theirs: tuple) -> Any:
+def train_together(
+    size: int, kind: str, work: Callable[..., Any], own_arguments: tuple, other_arguments: tuple
+) -> Any:
     """Run ``work(team, *arguments)`` in this process and, for a larger team, in others beside it.
 
     Parameters
@@ -117,7 +119,7 @@ def train_together(size: int, kind: str, work: Callable[..., Any], ours: tuple, 
         ``"cpu"`` or ``"cuda"``.
     work : callable
         A function of a module.
-    ours, theirs : tuple
+    own_arguments, other_arguments : tuple
         Arguments in this process, which has rank 0, and in the others, where they must be picklable.
 
     Returns
@@ -126,16 +128,20 @@ def train_together(size: int, kind: str, work: Callable[..., Any], ours: tuple, 
         What the work gives in this process.
     """
     if size == 1:
-        return work(Team(0, 1, torch.device(kind, 0) if kind == "cuda" else torch.device("cpu")), *ours)
+        return work(
+            Team(0, 1, torch.device(kind, 0) if kind == "cuda" else torch.device("cpu")), *own_arguments
+        )
     from torch.multiprocessing.spawn import start_processes
 
     with tempfile.TemporaryDirectory(prefix="deepict_dask_team_") as folder:
-        others = start_processes(_enter, (size, kind, folder, work, theirs), nprocs=size - 1, join=False)
+        others = start_processes(
+            _enter, (size, kind, folder, work, other_arguments), nprocs=size - 1, join=False
+        )
         assert others is not None
         patience = 0.0
         try:
             with _joined(0, size, kind, folder) as team:
-                result = work(team, *ours)
+                result = work(team, *own_arguments)
             patience = _PATIENCE
             return result
         except RuntimeError as error:

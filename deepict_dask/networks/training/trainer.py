@@ -106,11 +106,11 @@ def fit(
     kind = choose_device(recipe.device)
     size = team_size(kind, recipe.n_processes, recipe.batch_size)
     if size == 1:
-        theirs: tuple = ()
+        other_arguments: tuple = ()
     else:
-        theirs = (network, patches, recipe, resume, None)
-    ours = (network, patches, recipe, resume, watcher or Watcher())
-    return train_together(size, kind, _fit, ours, theirs)
+        other_arguments = (network, patches, recipe, resume, None)
+    own_arguments = (network, patches, recipe, resume, watcher or Watcher())
+    return train_together(size, kind, _fit, own_arguments, other_arguments)
 
 
 def _fit(
