@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from deepict_dask.errors import DamagedOutputError, OutputExistsError
 from deepict_dask.io.location import Location
@@ -54,6 +55,20 @@ def is_finished(output: Location, expected: Provenance, *, overwrite: bool) -> b
         raise OutputExistsError(refused)
     output.remove()
     return False
+
+
+def remove_own(output: Location) -> None:
+    """Remove an image that this program wrote, whole or not.
+
+    Raises
+    ------
+    OutputExistsError
+        If it was not written by this program.
+    """
+    # A damaged one is ours all the same.
+    with suppress(DamagedOutputError):
+        open_own(output)
+    output.remove()
 
 
 def check_output(output: Location, expected: Provenance, *, deep: bool = False) -> str | None:

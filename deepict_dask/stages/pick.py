@@ -26,7 +26,7 @@ from deepict_dask.particles import Particles
 from deepict_dask.provenance import FileInput, Made, Provenance
 from deepict_dask.stages import memory
 from deepict_dask.stages.contents import file_of, read_contents
-from deepict_dask.stages.finished import check_output, check_tomogram, is_finished
+from deepict_dask.stages.finished import check_output, check_tomogram, is_finished, remove_own
 from deepict_dask.stages.mask import Mask, open_mask
 from deepict_dask.stages.tables import (
     TableRecord,
@@ -310,7 +310,7 @@ def _pick_class(probability: Image, job: PickJob, work: Work) -> Picked:
         _write_labels(probability, job, levels, region, scale, made_by, work)
     elif not job.settings.write_labels and job.labels.exists():
         # Labels of earlier settings must not lie beside new tables as if they belonged together.
-        is_finished(job.labels, replace(made_by, stage="none"), overwrite=True)
+        remove_own(job.labels)
     return Picked(job.class_name, len(found), _places(job))
 
 

@@ -305,3 +305,12 @@ def test_a_map_of_another_tomogram_is_seen(copied, done, network, volume):
     shutil.copy(shards(theirs)[0], shards(ours)[0])
     with pytest.raises(InputError, match="bytes where"):
         plan_pick([str(copied / "out" / "cell")], with_min_size(21))
+
+
+def test_labels_of_earlier_settings_do_not_lie_beside_new_tables(copied, network):
+    for options in ({"write_labels": True}, {"min_size": 30}):
+        (outcome,) = go(
+            [copied / "cell.mrc"], copied / "out", overwrite=True, model=str(network), **(GIVEN | options)
+        )
+        assert outcome.error is None
+        assert bool([*(copied / "out" / "cell").glob("*labels*")]) is ("write_labels" in options)
