@@ -27,7 +27,7 @@ def peak_of(command: list[str], threads: int) -> int:
     from distributed import Client, LocalCluster
 
     from deepict_dask.cli.main import main
-    from deepict_dask.cluster.local import BEHAVIOR
+    from deepict_dask.cluster.own_settings import BEHAVIOR
 
     options = {"n_workers": 1, "threads_per_worker": threads, "memory_limit": "8GB", "host": "127.0.0.1"}
     with (
