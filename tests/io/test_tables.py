@@ -378,3 +378,12 @@ def test_star_keeps_classes_and_columns_of_other_programs(tmp_path):
         assert after[column].tolist() == before[column].tolist(), column
     one = read_particles(write_particles(of("A", "r", ["a", "b"]), tmp_path / "one.star"))
     assert one.class_name == "r"
+
+
+def test_star_holds_no_coordinates_of_another_kind_beside_its_own(tmp_path):
+    before = replace(
+        some(2), others={"rlnCoordinateX": np.array([900, 901]), "rlnOriginXAngst": np.array([7.0, 8.0])}
+    )
+    path = write_particles(before, tmp_path / "x.star")
+    assert "rlnCoordinateX " not in path.read_text() and "rlnOriginXAngst" not in path.read_text()
+    np.testing.assert_allclose(read_particles(path).positions, before.positions, atol=1e-9)

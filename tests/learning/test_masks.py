@@ -224,3 +224,16 @@ def test_of_a_table_of_several_tomograms_only_the_rows_of_one_count_in_its_voxel
     table.write_text("z,y,x\n1,2,3\n")
     with pytest.raises(InputError, match="no column class"):
         read_positions({"fas": table, "ribosome": table}, source, Reporter())
+
+
+def test_positions_of_another_tomogram_are_said(source, tmp_path):
+    said = []
+    reporter = Reporter()
+    reporter.warn = said.append
+    table = tmp_path / "p.csv"
+    table.write_text("tomogram,z,y,x\nelsewhere,1,2,3\n")
+    assert len(read_positions({"fas": table}, source, reporter)["fas"]) == 1
+    assert len(said) == 1 and "'elsewhere'" in said[0] and repr(source.name) in said[0]
+    table.write_text(f"tomogram,z,y,x\n{source.name},1,2,3\n")
+    read_positions({"fas": table}, source, reporter)
+    assert len(said) == 1

@@ -158,3 +158,12 @@ def test_a_tomogram_without_a_class_that_others_have_gets_no_empty_table(tmp_pat
         ("A", "rib", 2),
         ("B", "fas", 2),
     ]
+
+
+@pytest.mark.parametrize("column", ["tomogram", "class"])
+def test_rows_without_a_name_beside_rows_with_one_are_not_dropped_in_silence(tmp_path, column):
+    table = tmp_path / "mix.csv"
+    table.write_text(f"{column},z,y,x\na,1,2,3\n,40,5,6\nb,7,80,9\n")
+    with pytest.raises(InputError, match=f"do not say their {column}"):
+        merge([table], tmp_path / "out.csv", (10, 10, 10), voxel_size=10)
+    assert not (tmp_path / "out.csv").exists()

@@ -73,7 +73,8 @@ def write(particles: Particles, path: Path) -> None:
         numbers_of = {name: str(k) for k, name in enumerate(classes, start=1)}
         columns[CLASS_NUMBER] = [numbers_of[name] for name in particles["class"].tolist()]
     for name, values in particles.others.items():
-        if name not in _ANGLES and name not in columns and re.fullmatch(r"[!-~]+", name):
+        # Coordinates of another kind beside these would say two things of one particle.
+        if name not in (*_ANGLES, *_UNDERSTOOD, *columns) and re.fullmatch(r"[!-~]+", name):
             columns[name] = [str(value) for value in values.tolist()]
     # RELION has no place for it in a table of particles: so that what is written here can be read alone.
     grids = {name: grid_as_json(particles.grid_of(name)) for name in particles.names("tomogram")}
