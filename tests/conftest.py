@@ -13,6 +13,24 @@ from scipy import ndimage
 from deepict_dask.io.location import Location
 
 
+_SAFE_PATH = os.environ.get("PYTHONSAFEPATH")
+
+
+@pytest.fixture(autouse=True)
+def _own_modules_for_programs():
+    """The command line keeps its workers from the working folder's modules; what later tests start needs those tests."""
+
+    def restore():
+        if _SAFE_PATH is None:
+            os.environ.pop("PYTHONSAFEPATH", None)
+        else:
+            os.environ["PYTHONSAFEPATH"] = _SAFE_PATH
+
+    restore()
+    yield
+    restore()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder with the reference outputs and data sets, which are not part of the repository."""
