@@ -12,7 +12,6 @@ from scipy import ndimage
 
 from deepict_dask.io.location import Location
 
-
 _SAFE_PATH = os.environ.get("PYTHONSAFEPATH")
 
 
