@@ -24,7 +24,7 @@ from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.kernels.matching import match
 from deepict_dask.scoring.merge import merge
-from deepict_dask.stages.pick import pick
+from deepict_dask.stages.picking.pick import pick
 from deepict_dask.stages.run import plan_run, run
 from deepict_dask.stages.work import Work
 

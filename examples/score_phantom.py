@@ -23,7 +23,7 @@ from deepict_dask.config import load_settings
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import open_image
 from deepict_dask.scoring.picks import evaluate
-from deepict_dask.stages.pick import pick
+from deepict_dask.stages.picking.pick import pick
 from deepict_dask.stages.run import plan_run, run
 from deepict_dask.stages.work import Work
 

@@ -65,7 +65,7 @@ def pick_stored(
     runs: Sequence[str], quiet: bool, *, config: Path | None, overwrite: bool, **options: Any
 ) -> None:
     """Pick from stored probability maps."""
-    from deepict_dask.stages.pick_again import PickOutcome, pick_again, plan_pick
+    from deepict_dask.stages.picking.again import PickOutcome, pick_again, plan_pick
 
     def change(used: Settings) -> Settings:
         return absolute_paths(merge_given(used, config, options))

@@ -23,7 +23,7 @@ from deepict_dask.scoring.picks import evaluate
 from deepict_dask.scoring.scores import Evaluation, Scores, write_evaluation
 from deepict_dask.scoring.voxels import evaluate_voxels
 from deepict_dask.stages.equalize import open_target
-from deepict_dask.stages.pick import pick
+from deepict_dask.stages.picking.pick import pick
 from deepict_dask.stages.prepare import Prepared, prepare_tomogram
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.segment import model_spec, segment

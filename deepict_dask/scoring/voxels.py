@@ -23,7 +23,7 @@ from deepict_dask.kernels.voxel_counts import VoxelCounts
 from deepict_dask.scoring.scores import POOLED, Evaluation, Scores
 from deepict_dask.stages import memory
 from deepict_dask.stages.mask import Mask, mask_grid, open_mask
-from deepict_dask.stages.pick import find_maps
+from deepict_dask.stages.picking.maps import find_maps
 from deepict_dask.stages.report import Reporter
 from deepict_dask.tomogram import Grid, by
 

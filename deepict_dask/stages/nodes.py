@@ -22,7 +22,8 @@ from deepict_dask.provenance import Provenance
 from deepict_dask.stages.equalize import Target, equalize, made_by_equalize
 from deepict_dask.stages.finished import check_output, open_own
 from deepict_dask.stages.ingest import ingest, made_by_ingest, own_image
-from deepict_dask.stages.pick import Picked, PickJob, pick, pick_jobs
+from deepict_dask.stages.picking.jobs import PickJob, pick_jobs
+from deepict_dask.stages.picking.pick import Picked, pick
 from deepict_dask.stages.rescale import made_by_rescale, rescale
 from deepict_dask.stages.segment import made_by_segment, segment
 from deepict_dask.stages.work import Work

@@ -22,7 +22,8 @@ from deepict_dask.networks.predictor import get_predictor
 from deepict_dask.stages.equalize import Target, open_target
 from deepict_dask.stages.ingest import open_tomogram
 from deepict_dask.stages.nodes import Network, Node, PickStep, Stage, TomogramPlan, plan_tomogram, run_node
-from deepict_dask.stages.pick import ANY_CLASS, Picked
+from deepict_dask.stages.picking.jobs import ANY_CLASS
+from deepict_dask.stages.picking.pick import Picked
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.run_folder import check_settings, write_effective, write_settings
 from deepict_dask.stages.segment import model_spec, trained_voxel_size

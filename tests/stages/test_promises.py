@@ -19,7 +19,7 @@ from deepict_dask.errors import ClaimedError, DamagedOutputError, InputError, Ou
 from deepict_dask.io.claim import claimed
 from deepict_dask.io.location import Location
 from deepict_dask.stages.check import check_run
-from deepict_dask.stages.pick_again import pick_again, plan_pick
+from deepict_dask.stages.picking.again import pick_again, plan_pick
 from tests.conftest import write_mrc
 from tests.stages.test_run import THRESHOLD, everything, go, picks
 
@@ -71,7 +71,8 @@ def test_two_commands_into_one_folder_do_not_meet(copied, network):
 
 _VICTIM = """
 import os, sys
-from deepict_dask.stages import pick, tables, write_image
+from deepict_dask.stages import write_image
+from deepict_dask.stages.picking import outputs
 where, calls = sys.argv[1], 0
 def kill(*a, **k):
     os.kill(os.getpid(), 9)
@@ -80,9 +81,9 @@ if where == "before the first block":
 elif where == "before an image is finished":
     write_image.finish_image = kill
 elif where == "before tables are written":
-    pick.write_particles = kill
+    outputs.write_particles = kill
 elif where == "between the tables and their side file":
-    pick.finish_tables = kill
+    outputs.finish_tables = kill
 from deepict_dask.config import load_settings
 from deepict_dask.io.location import Location
 from deepict_dask.stages.run import plan_run, run
@@ -314,3 +315,13 @@ def test_labels_of_earlier_settings_do_not_lie_beside_new_tables(copied, network
         )
         assert outcome.error is None
         assert bool([*(copied / "out" / "cell").glob("*labels*")]) is ("write_labels" in options)
+
+
+def test_a_refused_pick_leaves_the_label_image(copied, network):
+    assert again(copied, network, write_labels=True, overwrite=True).error is None
+    before = digests(copied / "out" / "cell")
+    assert any("labels" in str(name) for name in before)
+    maps, _ = plan_pick([str(copied / "out")], with_min_size(30))
+    (outcome,) = pick_again(maps)
+    assert isinstance(outcome.error, OutputExistsError)
+    assert digests(copied / "out" / "cell") == before

@@ -19,7 +19,7 @@ from deepict_dask.config import load_settings
 from deepict_dask.errors import FormatError, InputError, OutputExistsError
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import open_image
-from deepict_dask.stages.pick import pick
+from deepict_dask.stages.picking.pick import pick
 from deepict_dask.stages.run import plan_run, run
 from deepict_dask.stages.work import Work
 from tests.conftest import write_mrc
@@ -120,11 +120,11 @@ def test_the_block_does_not_show_in_the_particles(finished, network, tmp_path, b
 
 def test_a_second_run_computes_nothing(finished, network, monkeypatch):
     import deepict_dask.stages.contents
-    import deepict_dask.stages.pick
+    import deepict_dask.stages.picking.pick
     import deepict_dask.stages.write_image
 
     for stage in (
-        deepict_dask.stages.pick,
+        deepict_dask.stages.picking.pick,
         deepict_dask.stages.contents,
         deepict_dask.stages.write_image,
     ):

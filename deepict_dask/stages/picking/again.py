@@ -11,7 +11,9 @@ from deepict_dask.errors import ClusterError, InputError
 from deepict_dask.io.claim import claimed
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
-from deepict_dask.stages.pick import Picked, check_map, find_maps, jobs_of, pick
+from deepict_dask.stages.picking.jobs import jobs_of
+from deepict_dask.stages.picking.maps import check_map, find_maps
+from deepict_dask.stages.picking.pick import Picked, pick
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.run_folder import (
     FILE,
@@ -172,10 +174,12 @@ def _pick_one(m: MapToPick, overwrite: bool, reporter: Reporter) -> list[Picked]
     # A map named alone may lie in a folder that is its own run folder, which is claimed already.
     with ExitStack() as stack:
         claim = stack.enter_context(claimed(m.folder, "deepict-dask pick")) if m.folder != m.run else None
-        found = pick(m.probability, m.folder, m.settings.pick, Work(reporter, overwrite, claim=claim), m.stem)
+        picked = pick(
+            m.probability, m.folder, m.settings.pick, Work(reporter, overwrite, claim=claim), m.stem
+        )
         # After the tables: a refused pick leaves the settings that made those that are there.
         _write_settings(m)
-    return found
+    return picked
 
 
 def _write_settings(m: MapToPick) -> None:

@@ -1,0 +1,53 @@
+"""The region that particles of a class are allowed in: opened, described, and read once where nothing is known of it."""
+
+from __future__ import annotations
+
+import math
+
+from deepict_dask.provenance import FileInput
+from deepict_dask.stages.contents import file_of, read_contents
+from deepict_dask.stages.mask import Mask
+from deepict_dask.stages.picking.jobs import PickJob
+from deepict_dask.stages.tables import TableRecord
+from deepict_dask.stages.work import Work
+
+
+def read_region(job: PickJob, record: TableRecord | None, work: Work) -> tuple[FileInput | None, Mask | None]:
+    """Open the region of a class and take its checksum; say how much of the tomogram lies inside.
+
+    Parameters
+    ----------
+    job : PickJob
+        Whose region.
+    record : TableRecord or None
+        Of the tables that are there: a file that was not touched since is not read again.
+    work : Work
+        Follows the blocks.
+
+    Returns
+    -------
+    file : FileInput or None
+        With the checksum; None where particles are allowed everywhere.
+    mask : Mask or None
+        On the grid of the map.
+    """
+    if job.rules.region is None:
+        return None, None
+    source, mask = job.open_region()
+    for sentence in source.volume.warnings:
+        work.reporter.warn(sentence)
+    file = file_of(source, None if record is None else record.made_by.file("region"))
+    if file.checksum is None:
+        file, n_inside = read_contents(source, work, job.folder)
+        total = math.prod(source.shape)
+        sentence = (
+            f"{job.tomogram}: {100 * n_inside / total:.3g} % of the region mask {source.name} is inside"
+        )
+        if n_inside in (0, total):
+            word = "nothing" if n_inside == 0 else "everything"
+            work.reporter.warn(
+                f"{sentence}: {word} of {source.path} is above 0; check that it is the right mask"
+            )
+        else:
+            work.reporter.say(sentence)
+    return file, mask
