@@ -76,7 +76,7 @@ class RunTomogram:
     @property
     def particles(self) -> Particles:
         """The particles of all classes, read from their tables."""
-        from deepict_dask.io.tables.found import find_tables
+        from deepict_dask.io.tables.files import find_tables
 
         try:
             tables = find_tables(self.folder.local_path())

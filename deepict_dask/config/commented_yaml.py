@@ -67,18 +67,18 @@ def _list(name: str, meaning: str, sections: list[Section]) -> list[str]:
     lines += [f"#   {key}: {text}" for key, text in meanings(type(sections[0])).items()]
     lines.append(f"{name}:")
     for section in sections:
-        given = section.model_dump(mode="json", exclude_defaults=True)
-        first, *more = (f"{key}: {_plain(value)}" for key, value in given.items())
+        values = section.model_dump(mode="json", exclude_defaults=True)
+        first, *more = (f"{key}: {_plain(value)}" for key, value in values.items())
         lines += [f"  - {first}", *(f"    {line}" for line in more)]
     return [*lines, ""]
 
 
 def _by_tomogram(settings: Settings) -> list[str]:
-    given: Mapping[str, Any] = settings.model_dump(mode="json", include={"tomograms"})["tomograms"]
-    if not given:
+    overrides: Mapping[str, Any] = settings.model_dump(mode="json", include={"tomograms"})["tomograms"]
+    if not overrides:
         return ["tomograms: {}"]
     lines = ["tomograms:"]
-    for tomogram, sections in given.items():
+    for tomogram, sections in overrides.items():
         lines.append(f"  {_plain(tomogram)}:" if sections else f"  {_plain(tomogram)}: {{}}")
         lines += [f"    {section}: {_plain(values)}" for section, values in sections.items()]
     return lines
@@ -87,4 +87,4 @@ def _by_tomogram(settings: Settings) -> list[str]:
 def _plain(value: Any) -> str:
     """Write a value on one line: JSON is YAML but for the characters that YAML does not allow."""
     text = json.dumps(value, ensure_ascii=False)
-    return _NOT_PRINTABLE.sub(lambda found: f"\\U{ord(found[0]):08x}", text)
+    return _NOT_PRINTABLE.sub(lambda match: f"\\U{ord(match[0]):08x}", text)

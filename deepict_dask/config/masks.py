@@ -30,14 +30,14 @@ class MaskSettings(Section):
     @model_validator(mode="after")
     def _shapes_are_said_once(self) -> MaskSettings:
         ways = {"radius": self.radius, "radius_nm": self.radius_nm, "shape": self.shape}
-        given = {way: value for way, value in ways.items() if value is not None}
-        if not given:
+        shapes = {way: value for way, value in ways.items() if value is not None}
+        if not shapes:
             raise ValueError("a mask needs a radius, radius_nm or a shape to paste; give one of them")
-        if len(given) > 1 and not all(isinstance(value, dict) for value in given.values()):
+        if len(shapes) > 1 and not all(isinstance(value, dict) for value in shapes.values()):
             raise ValueError(
-                f"{' and '.join(given)} are given for the same class; give one, or each by class"
+                f"{' and '.join(shapes)} are given for the same class; give one, or each by class"
             )
-        named = [name for value in given.values() if isinstance(value, dict) for name in value]
+        named = [name for value in shapes.values() if isinstance(value, dict) for name in value]
         if twice := sorted({name for name in named if named.count(name) > 1}):
-            raise ValueError(f"class {twice[0]!r} has several of {', '.join(given)}; give one")
+            raise ValueError(f"class {twice[0]!r} has several of {', '.join(shapes)}; give one")
         return self

@@ -46,11 +46,11 @@ def merge_trees(model: type[Any], under: Tree, over: Tree) -> dict[str, Any]:
 
 def _by_tomogram(model: type[Section], under: Tree, over: Tree) -> dict[str, Any]:
     merged = dict(under)
-    for name, own in over.items():
+    for name, sections in over.items():
         below = merged.get(name)
-        both = isinstance(below, Mapping) and isinstance(own, Mapping)
+        both = isinstance(below, Mapping) and isinstance(sections, Mapping)
         # The sections of a tomogram are those of the run.
-        merged[name] = merge_trees(model, below, own) if both else own  # type: ignore[arg-type]
+        merged[name] = merge_trees(model, below, sections) if both else sections  # type: ignore[arg-type]
     return merged
 
 
@@ -73,11 +73,17 @@ def option_over_tomograms(
     if not isinstance(tomograms, Mapping):
         return merged
     merged["tomograms"] = {
-        tomogram: merge_trees(model, own, {section: {name: value}}) if _has(own, section, name) else own
-        for tomogram, own in tomograms.items()
+        tomogram: merge_trees(model, sections, {section: {name: value}})
+        if _has(sections, section, name)
+        else sections
+        for tomogram, sections in tomograms.items()
     }
     return merged
 
 
-def _has(own: Any, section: str, name: str) -> bool:
-    return isinstance(own, Mapping) and isinstance(own.get(section), Mapping) and name in own[section]
+def _has(sections: Any, section: str, name: str) -> bool:
+    return (
+        isinstance(sections, Mapping)
+        and isinstance(sections.get(section), Mapping)
+        and name in sections[section]
+    )

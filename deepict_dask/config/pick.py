@@ -191,15 +191,15 @@ class PickSettings(Section):
     @model_validator(mode="after")
     def _sizes_leave_something(self) -> PickSettings:
         for name in (OTHERS, *named_classes(self)):
-            own = self.of_class(name)
-            if own.max_size is None:
+            rules = self.of_class(name)
+            if rules.max_size is None:
                 continue
-            sizes = [_diameter(s) if isinstance(s, str) else s for s in (own.min_size, own.max_size)]
+            sizes = [_diameter(s) if isinstance(s, str) else s for s in (rules.min_size, rules.max_size)]
             # Voxels and diameters are compared once the voxel size is known.
-            if type(own.min_size) is type(own.max_size) and sizes[1] <= sizes[0]:  # type: ignore[operator]
+            if type(rules.min_size) is type(rules.max_size) and sizes[1] <= sizes[0]:  # type: ignore[operator]
                 which = "" if name == OTHERS else f" for class {name!r}"
                 raise ValueError(
-                    f"max_size {own.max_size} must be larger than min_size {own.min_size}{which}, or no size is left"
+                    f"max_size {rules.max_size} must be larger than min_size {rules.min_size}{which}, or no size is left"
                 )
         return self
 
@@ -217,14 +217,14 @@ def named_classes(settings: PickSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name != OTHERS))
 
 
-def check_class_names(settings: PickSettings, known: Iterable[str], where: str = "the network") -> None:
+def check_class_names(settings: PickSettings, available: Iterable[str], where: str = "the network") -> None:
     """Check that settings name no class that is not there.
 
     Parameters
     ----------
     settings : PickSettings
         Settings by class, and the classes to pick.
-    known : iterable of str
+    available : iterable of str
         Classes that there are.
     where : str
         What they are of, for the error.
@@ -234,13 +234,13 @@ def check_class_names(settings: PickSettings, known: Iterable[str], where: str =
     SettingsError
         With the classes that there are.
     """
-    known = tuple(known)
+    available = tuple(available)
     for name in (*named_classes(settings), *(settings.classes or ())):
-        if name not in known:
+        if name not in available:
             keys = [
                 f.name for f in fields(ClassPickSettings) if isinstance(getattr(settings, f.name), Mapping)
             ]
             key = next((key for key in keys if name in getattr(settings, key)), "classes")
             raise SettingsError(
-                f"pick.{key}: there is no class {name!r} in {where}; it has {', '.join(known)}"
+                f"pick.{key}: there is no class {name!r} in {where}; it has {', '.join(available)}"
             )

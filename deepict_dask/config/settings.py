@@ -138,16 +138,16 @@ class TomogramOverrides(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _empty_sections(cls, given: Any) -> Any:
-        if given is None:
+    def _empty_sections(cls, sections: Any) -> Any:
+        if sections is None:
             return {}
-        if not isinstance(given, Mapping):
-            return given
-        if "cluster" in given:
+        if not isinstance(sections, Mapping):
+            return sections
+        if "cluster" in sections:
             raise ValueError(
                 "settings of the cluster are those of the whole run, and no tomogram has its own"
             )
-        return {key: value for key, value in given.items() if value is not None}
+        return {key: value for key, value in sections.items() if value is not None}
 
     def given(self) -> dict[str, dict[str, Any]]:
         """Give the settings that are given, by section."""
@@ -187,7 +187,9 @@ class Settings(Section):
         self, tomograms: dict[str, TomogramOverrides], info: FieldSerializationInfo
     ) -> dict[str, Any]:
         mode = "json" if info.mode_is_json() else "python"
-        return {name: own.model_dump(mode=mode, exclude_unset=True) for name, own in tomograms.items()}
+        return {
+            name: overrides.model_dump(mode=mode, exclude_unset=True) for name, overrides in tomograms.items()
+        }
 
     @model_validator(mode="after")
     def _each_tomogram_has_valid_settings(self) -> Self:
@@ -219,5 +221,5 @@ class Settings(Section):
         (0.4, 0.5)
         """
         common = self.model_dump(exclude={"tomograms"})
-        own = self.tomograms[name].given() if name in self.tomograms else {}
-        return Settings.model_validate(merge_trees(Settings, common, own))
+        overrides = self.tomograms[name].given() if name in self.tomograms else {}
+        return Settings.model_validate(merge_trees(Settings, common, overrides))

@@ -88,11 +88,11 @@ class SearchSettings(Section):
     @field_validator("space")
     @classmethod
     def _known_and_different(cls, space: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        known = [name for name in _HOMES if name not in _FIXED]
+        hyperparameters = [name for name in _HOMES if name not in _FIXED]
         for name, values in space.items():
-            if name not in known:
+            if name not in hyperparameters:
                 raise ValueError(
-                    f"there is no hyperparameter {name!r} to search; there are {', '.join(known)}"
+                    f"there is no hyperparameter {name!r} to search; there are {', '.join(hyperparameters)}"
                 )
             if len({(type(v) is bool, v) for v in values}) < len(values):
                 raise ValueError(f"{name} has a value twice in {values}; name each once")

@@ -228,13 +228,15 @@ class TrainSettings(Section):
     def _check_classes(self, t: TomogramSettings) -> None:
         """Check that each class of a tomogram comes from one thing."""
         names = self.class_names
-        given = {k: v for k in ("positions", "masks") if isinstance(v := getattr(t, k), dict)}
-        for kind, paths in given.items():
+        paths_by_kind = {k: v for k in ("positions", "masks") if isinstance(v := getattr(t, k), dict)}
+        for kind, paths in paths_by_kind.items():
             if odd := sorted(set(paths) - set(names)):
                 raise ValueError(
                     f"tomogram {t.tomogram} names {kind} for class {odd[0]!r}; the classes are {', '.join(names)}"
                 )
-        if len(given) == 2 and (twice := sorted(set(given["positions"]) & set(given["masks"]))):
+        if len(paths_by_kind) == 2 and (
+            twice := sorted(set(paths_by_kind["positions"]) & set(paths_by_kind["masks"]))
+        ):
             raise ValueError(
                 f"tomogram {t.tomogram} has positions and a mask of class {twice[0]!r}; leave out one of both"
             )
@@ -242,7 +244,7 @@ class TrainSettings(Section):
         if not isinstance(t.masks, str):
             for name in names:
                 if name not in at_positions and name not in (t.masks or ()):
-                    kind = "positions and no mask" if len(given) == 2 else next(iter(given))
+                    kind = "positions and no mask" if len(paths_by_kind) == 2 else next(iter(paths_by_kind))
                     raise ValueError(
                         f"tomogram {t.tomogram} names no {kind} for class {name!r}; give one for each class"
                     )

@@ -198,13 +198,13 @@ def _problem_of_keys(root: yaml.Node) -> str | None:
 
 def _mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
     """Give all mappings of a document, each once also where aliases meet it again."""
-    seen: set[int] = set()
+    visited: set[int] = set()
     waiting = [root]
     while waiting:
         node = waiting.pop()
-        if id(node) in seen:
+        if id(node) in visited:
             continue
-        seen.add(id(node))
+        visited.add(id(node))
         if isinstance(node, yaml.MappingNode):
             yield node
         waiting += _children(node)

@@ -62,8 +62,8 @@ class Owner:
     @property
     def is_of_this_machine(self) -> bool:
         """Whether its process number means something here."""
-        known = bool(self.boot and self.namespace)
-        return known and (self.boot, self.namespace) == (_boot(), _namespace())
+        has_boot = bool(self.boot and self.namespace)
+        return has_boot and (self.boot, self.namespace) == (_boot(), _namespace())
 
     @property
     def is_alive(self) -> bool:

@@ -42,17 +42,17 @@ def plot_folds(path: Location, rows: Sequence[Row], title: str = "") -> Location
     for k, name in enumerate(classes):
         color = COLORS[k % len(COLORS)]
         for place, column in enumerate(_SHOWN):
-            known = [float(r[column]) for r in rows if str(r["class"]) == name and r[column] is not None]
-            if not known:
+            scores = [float(r[column]) for r in rows if str(r["class"]) == name and r[column] is not None]
+            if not scores:
                 continue
             x = place - 0.4 + width * (k + 0.5)
-            mean = sum(known) / len(known)
-            spread = math.sqrt(sum((v - mean) ** 2 for v in known) / max(len(known) - 1, 1))
+            mean = sum(scores) / len(scores)
+            spread = math.sqrt(sum((v - mean) ** 2 for v in scores) / max(len(scores) - 1, 1))
             label = (name or "particles") if place == 0 else None
             axes.bar(x, mean, 0.9 * width, yerr=spread, capsize=3, color=color, alpha=0.45, label=label)
             # Side by side, so that equal scores do not hide each other.
-            steps = [x + 0.5 * width * ((i + 0.5) / len(known) - 0.5) for i in range(len(known))]
-            axes.plot(steps, known, "o", ms=4, color=color, mec="white", mew=0.5, clip_on=False)
+            steps = [x + 0.5 * width * ((i + 0.5) / len(scores) - 0.5) for i in range(len(scores))]
+            axes.plot(steps, scores, "o", ms=4, color=color, mec="white", mew=0.5, clip_on=False)
     axes.set(ylim=(0, 1.05), ylabel="score of tomograms held out", title=title)
     axes.set_xticks(range(len(_SHOWN)), list(_SHOWN.values()))
     axes.spines[["top", "right"]].set_visible(False)
@@ -86,15 +86,15 @@ def plot_trials(path: Location, rows: Sequence[Row], names: Sequence[str], word:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    known = [row for row in rows if row["score"] is not None]
-    best = max((r for r in known if r["status"] == "done"), key=lambda r: r["score"], default=None)
+    scored = [row for row in rows if row["score"] is not None]
+    best = max((r for r in scored if r["status"] == "done"), key=lambda r: r["score"], default=None)
     n = len(names) + 1
     columns = min(n, 3)
     figure = Figure(figsize=(3.6 * columns, 3 * math.ceil(n / columns)), layout="constrained")
     FigureCanvasAgg(figure)
-    first, *others = figure.subplots(math.ceil(n / columns), columns, squeeze=False).flat
+    first, *other_axes = figure.subplots(math.ceil(n / columns), columns, squeeze=False).flat
     so_far, steps = -math.inf, []
-    for row in known:
+    for row in scored:
         if row["status"] == "done":
             so_far = max(so_far, row["score"])
             steps.append((row["trial"], so_far))
@@ -105,18 +105,18 @@ def plot_trials(path: Location, rows: Sequence[Row], names: Sequence[str], word:
         first.legend(frameon=False, loc="best")
     first.set(xlabel="trial")
     first.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axes, name in zip(others, names, strict=False):
+    for axes, name in zip(other_axes, names, strict=False):
         values = sorted({_key(row[name]) for row in rows})
         places = {value: k for k, value in enumerate(values)}
         axes.set_xticks(range(len(values)), [text for _, text in values])
         axes.set(xlabel=name, xlim=(-0.5, len(values) - 0.5))
-        for row in known:
+        for row in scored:
             _dot(axes, places[_key(row[name])], row, best)
-    for row in known:
+    for row in scored:
         _dot(first, row["trial"], row, best)
-    for axes in others[len(names) :]:
+    for axes in other_axes[len(names) :]:
         axes.remove()
-    for axes in (first, *others[: len(names)]):
+    for axes in (first, *other_axes[: len(names)]):
         axes.set_ylabel(word)
         axes.spines[["top", "right"]].set_visible(False)
     return _save(figure, path)

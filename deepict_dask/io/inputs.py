@@ -117,12 +117,12 @@ def find_inputs(arguments: Sequence[str], *, name: str | None = None, recursive:
     return inputs
 
 
-def _named(template: str, found: Input) -> str:
+def _named(template: str, tomogram: Input) -> str:
     """Fill in a template of names."""
     parts = {
-        "{name}": found.name,
-        "{file}": os.path.basename(found.path.rstrip("/")),
-        "{parent}": _parent(found.path),
+        "{name}": tomogram.name,
+        "{file}": os.path.basename(tomogram.path.rstrip("/")),
+        "{parent}": _parent(tomogram.path),
     }
     # In one pass: a folder may be called {name}.
     return re.sub("|".join(map(re.escape, parts)), lambda match: parts[match.group()], template)

@@ -24,7 +24,7 @@ from deepict_dask.errors import FormatError, InputError, MissingFileError
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+)://")
 # What a process leaves that was killed while it wrote, unpacked or removed; nothing else begins so.
 ASIDE, UNPACKED = ".removed-", ".unpacked-"
-_Given = Union[str, "os.PathLike[str]", "Location"]
+_Place = Union[str, "os.PathLike[str]", "Location"]
 _Same = TypeVar("_Same")
 
 
@@ -42,12 +42,12 @@ class Location:
     url: str
 
     @classmethod
-    def of(cls, given: _Given, base: Location | None = None) -> Location:
+    def of(cls, place: _Place, base: Location | None = None) -> Location:
         """Make what a user gives absolute.
 
         Parameters
         ----------
-        given : str, Path or Location
+        place : str, Path or Location
             ``~`` stands for the user's home; ``file://`` is a path; other URLs stay as they are.
         base : Location, optional
             Folder that a relative path starts from; the working directory unless given.
@@ -57,9 +57,9 @@ class Location:
         >>> Location.of("s3://bucket/run").url, Location.of("a", Location("/data")).url
         ('s3://bucket/run', '/data/a')
         """
-        if isinstance(given, Location):
-            return given
-        text = os.fspath(given)
+        if isinstance(place, Location):
+            return place
+        text = os.fspath(place)
         if "\0" in text:
             raise InputError(f"the path {text!r:.120} holds a NUL character; no file has such a name")
         if text.startswith("file://"):

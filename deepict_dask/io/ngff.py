@@ -139,9 +139,9 @@ def read_multiscale(attributes: Mapping[str, Any], place: str) -> Multiscale | N
         axes = image.get("axes") or list("tczyx")  # before 0.3 the axes were understood
         names = tuple(str(axis if isinstance(axis, str) else axis["name"]).lower() for axis in axes)
         paths = tuple(str(level["path"]) for level in image["datasets"])
-        own = image["datasets"][0].get("coordinateTransformations") or []
+        of_level = image["datasets"][0].get("coordinateTransformations") or []
         overall = image.get("coordinateTransformations") or []
-        steps = [(t["type"], t.get(t["type"])) for t in [*own, *overall]]
+        steps = [(t["type"], t.get(t["type"])) for t in [*of_level, *overall]]
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise FormatError(f"the OME-Zarr metadata of {place} is incomplete ({error!r})") from error
     for path in paths:

@@ -162,12 +162,12 @@ class Image:
             return None
         place = self.location / GROUP
         try:
-            found = Manifest.from_json(open_group(place).attrs.asdict()[KEY])
+            manifest = Manifest.from_json(open_group(place).attrs.asdict()[KEY])
         except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedOutputError(f"{place} is damaged or missing; {WAY_OUT}") from error
-        if found.digest != digest:
+        if manifest.digest != digest:
             raise DamagedOutputError(f"{place} is not the one that was written with the image; {WAY_OUT}")
-        return found
+        return manifest
 
     @property
     def array(self) -> StoredArray:
@@ -291,16 +291,16 @@ def create_image(
         has_classes=bool(lead),
         method="nearest" if kind == "labels" else "mean",
     )
-    own: dict[str, Any] = {"kind": kind, "name": name, "complete": False, "core": list(core)}
+    own_attributes: dict[str, Any] = {"kind": kind, "name": name, "complete": False, "core": list(core)}
     if classes:
-        own["classes"] = list(classes)
+        own_attributes["classes"] = list(classes)
     if made_by is not None:
-        own["made_by"] = made_by.to_json()
+        own_attributes["made_by"] = made_by.to_json()
     # The attributes come with the group, so that whatever a killed process leaves is known as incomplete.
     zarr.create_group(
         local_store(location),
         zarr_format=3 if version == "0.5" else 2,
-        attributes={**attributes, KEY: to_json(own)},
+        attributes={**attributes, KEY: to_json(own_attributes)},
     )
     for i in range(n_levels):
         shard = tuple(edge // 2**i for edge in core)
@@ -342,29 +342,29 @@ def open_image(path: Place) -> Image:
     """
     location = Location.of(path)
     attributes = dict(open_group(location).attrs)
-    found = read_multiscale(attributes, str(location))
-    if found is None:
+    multiscale = read_multiscale(attributes, str(location))
+    if multiscale is None:
         raise FormatError(f"{location} is a Zarr group but not an OME-Zarr image (it has no multiscales)")
-    if found.axes[-3:] != ("z", "y", "x"):
+    if multiscale.axes[-3:] != ("z", "y", "x"):
         raise FormatError(
-            f"{location} has the axes {', '.join(found.axes)}; the last three axes of an image must be z, y, x"
+            f"{location} has the axes {', '.join(multiscale.axes)}; the last three axes of an image must be z, y, x"
         )
-    first = StoredArray.of(location.join(*found.paths[0].split("/")))
-    if first.ndim != len(found.axes):
+    first = StoredArray.of(location.join(*multiscale.paths[0].split("/")))
+    if first.ndim != len(multiscale.axes):
         raise FormatError(
-            f"{location} names {len(found.axes)} axes, but its array {found.paths[0]} has {first.ndim}"
+            f"{location} names {len(multiscale.axes)} axes, but its array {multiscale.paths[0]} has {first.ndim}"
         )
-    own = attributes.get(KEY)
+    own_attributes = attributes.get(KEY)
     return Image(
         location=location,
         shape=first.shape,
         dtype=first.dtype,
-        voxel_size=found.voxel_size,
-        name=found.name,
-        version=found.version,
-        level_paths=found.paths,
-        attributes=dict(own) if isinstance(own, dict) else {},
-        is_foreign=not isinstance(own, dict),
+        voxel_size=multiscale.voxel_size,
+        name=multiscale.name,
+        version=multiscale.version,
+        level_paths=multiscale.paths,
+        attributes=dict(own_attributes) if isinstance(own_attributes, dict) else {},
+        is_foreign=not isinstance(own_attributes, dict),
     )
 
 
@@ -405,8 +405,8 @@ def update_attributes(path: Place, **items: Any) -> None:
         written as ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, as Zarr does.
     """
     group = open_group(Location.of(path), "r+")
-    own = dict(group.attrs.get(KEY) or {})
-    group.update_attributes({KEY: {**own, **to_json(items)}})
+    own_attributes = dict(group.attrs.get(KEY) or {})
+    group.update_attributes({KEY: {**own_attributes, **to_json(items)}})
 
 
 def finish_image(

@@ -140,18 +140,26 @@ def _f1_lines(axes: Any) -> None:
 
 
 def _against_threshold(axes: Any, curve: Curve, color: str, class_name: str, *, alone: bool) -> None:
-    known = np.isfinite(curve.thresholds)
-    x = curve.thresholds[known]
+    is_finite = np.isfinite(curve.thresholds)
+    x = curve.thresholds[is_finite]
     if not len(x):
         return
     kinds = (("precision", "--"), ("recall", ":"), ("f1", "-")) if alone else (("f1", "-"),)
     threshold, best = curve.best
     at_best = f", at best {best:.3f} from {threshold:.3f}" if np.isfinite(threshold) else ""
-    for (name, style), own in zip(kinds, (COLORS[2], COLORS[1], color) if alone else (color,), strict=True):
+    for (name, style), line_color in zip(
+        kinds, (COLORS[2], COLORS[1], color) if alone else (color,), strict=True
+    ):
         word = f"F1{at_best}" if name == "f1" else name
         label = word if alone else f"{class_name}: {word}"
         axes.plot(
-            x, getattr(curve, name)[known], style, color=own, lw=1.8, label=label, drawstyle="steps-post"
+            x,
+            getattr(curve, name)[is_finite],
+            style,
+            color=line_color,
+            lw=1.8,
+            label=label,
+            drawstyle="steps-post",
         )
     if at_best:
         axes.plot(threshold, best, "D", color=color, ms=6, mec="white", mew=1, zorder=5, clip_on=False)

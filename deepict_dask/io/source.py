@@ -307,7 +307,7 @@ def open_source(
     InputError
         If ``voxel_size`` is not positive, or the file holds several volumes.
     """
-    given = None if voxel_size is None else per_axis(voxel_size)
+    override = None if voxel_size is None else per_axis(voxel_size)
     choice = Choice(dataset, channel, axes)
     local = Location.of(path).local_path()
     is_folder = is_folder_or_file(local)
@@ -330,13 +330,13 @@ def open_source(
             f"{error.filename or local} cannot be read ({error.strerror or error}); look at the disk that it lies on"
         ) from error
     # What --voxel-size answers need not be said when it is given.
-    doubt = (volume.doubt,) if given is None and volume.doubt else ()
+    doubt = (volume.doubt,) if override is None and volume.doubt else ()
     return Source(
         path=str(local),
         name=name or tomogram_name(local),
         volume=volume,
         choice=choice,
-        voxel_size=given or volume.voxel_size,
+        voxel_size=override or volume.voxel_size,
         opened=opened,
         warnings=(*volume.warnings, *doubt),
         array=(voxels.group, voxels.level) if isinstance(voxels := volume.voxels, ZarrVoxels) else None,

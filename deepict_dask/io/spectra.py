@@ -98,13 +98,13 @@ def read_spectrum(path: str | Path, convention: Convention | None = None) -> Spe
         raise FormatError(
             f"{path} holds no spectrum: it ends at line {len(lines)}; extract the spectrum again"
         )
-    found: Convention = "deepict" if header == _DEEPICT else "physical"
-    if convention is not None and found != convention:
-        raise InputError(_other(path, found))
+    stated: Convention = "deepict" if header == _DEEPICT else "physical"
+    if convention is not None and stated != convention:
+        raise InputError(_other(path, stated))
     table = np.array(rows)
     voxel_size = _triple(path, comments, "voxel_size", float)
     shape = _triple(path, comments, "shape", int)
-    return Spectrum(found, table[:, 0].copy(), table[:, 1].copy(), voxel_size, shape)  # type: ignore[arg-type]
+    return Spectrum(stated, table[:, 0].copy(), table[:, 1].copy(), voxel_size, shape)  # type: ignore[arg-type]
 
 
 def _row(
@@ -159,8 +159,8 @@ def _triple(
     return values
 
 
-def _other(path: Path, found: Convention) -> str:
-    if found == "deepict":
+def _other(path: Path, convention: Convention) -> str:
+    if convention == "deepict":
         return (
             f"{path} is a spectrum of the original DeePiCt, which knows no voxel size and so no frequency in 1/A; "
             'equalize with convention "deepict", or give the tomogram it was taken from as the target'

@@ -140,12 +140,12 @@ class StoredArray:
             if (array := _opened.get(name)) is not None:
                 _opened.move_to_end(name)
                 return array
-        if not (found := _token(self.folder)):
+        if not (token := _token(self.folder)):
             raise WorkError(
                 f"{self.folder} is not there where this worker runs; all workers must see the run folder under the same "
                 "path (a disk that they share)"
             )
-        if found != self.token:
+        if token != self.token:
             raise WorkError(f"{self.folder} was replaced while it was in use; run the same command again")
         array = open_array(self.folder, store=strict_store(self.folder) if self.is_strict else None)
         with _lock:

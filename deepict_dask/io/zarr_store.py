@@ -66,12 +66,12 @@ class _Stores:
             """Refuses to take a missing chunk or shard for one of the fill value."""
 
             async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
-                found = await super().get(key, *args, **kwargs)
-                if found is None and key.rpartition("/")[2] not in METADATA:
+                value = await super().get(key, *args, **kwargs)
+                if value is None and key.rpartition("/")[2] not in METADATA:
                     raise DamagedOutputError(
                         f"{self.root / key} is missing, so the image is damaged; {WAY_OUT}"
                     )
-                return found
+                return value
 
         class RecordingStore(LocalStore):
             """Keeps size and digest of every chunk or shard."""

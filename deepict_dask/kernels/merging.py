@@ -186,10 +186,10 @@ def _joined(
         here = np.flatnonzero(side & np.uint8(bits))
         here = here[_stays_inside(index[here], step, shape)]
         neighbor = index[here] + (step[0] * shape[1] + step[1]) * shape[2] + step[2]
-        found = np.minimum(np.searchsorted(index, neighbor), len(index) - 1)
-        hit = index[found] == neighbor
+        position = np.minimum(np.searchsorted(index, neighbor), len(index) - 1)
+        hit = index[position] == neighbor
         left.append(node[here[hit]])
-        right.append(node[found[hit]])
+        right.append(node[position[hit]])
     rows, columns = np.concatenate(left), np.concatenate(right)
     graph = coo_matrix((np.ones(len(rows), bool), (rows, columns)), shape=(total, total))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)

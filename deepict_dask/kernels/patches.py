@@ -114,12 +114,12 @@ def select_patches(
     starts = _starts(tuple(target.shape[-3:]), patch, overlap, box)  # type: ignore[arg-type]
     counts = _counts(target, starts, patch, box).reshape(len(_lead(target)), -1)
     volume = patch**3
-    found = []
+    patches = []
     for start, labelled in zip(itertools.product(*starts), counts.T.tolist(), strict=True):
         fraction = max(labelled) / volume
         if min_label_fraction is None or min_label_fraction < fraction < max_label_fraction:
-            found.append(PatchIndex(start, tuple(labelled), tomogram))  # type: ignore[arg-type]
-    return found
+            patches.append(PatchIndex(start, tuple(labelled), tomogram))  # type: ignore[arg-type]
+    return patches
 
 
 def particle_patches(
@@ -142,14 +142,14 @@ def particle_patches(
         As in `select_patches`.
     """
     places = _box(tuple(target.shape[-3:]), box)  # type: ignore[arg-type]
-    found = []
+    patches = []
     for center in np.floor(np.asarray(positions, np.float64).reshape(-1, 3) + 0.5).astype(int).tolist():
         if all(b.start <= c < b.stop for c, b in zip(center, places, strict=True)):
             z, y, x = (c - patch // 2 for c in center)
-            seen = read_patch(target, (z, y, x), (patch,) * 3, box) > 0
-            labelled = seen.reshape(len(_lead(target)), -1).sum(axis=1)
-            found.append(PatchIndex((z, y, x), tuple(labelled.tolist()), tomogram))
-    return found
+            labels = read_patch(target, (z, y, x), (patch,) * 3, box) > 0
+            labelled = labels.reshape(len(_lead(target)), -1).sum(axis=1)
+            patches.append(PatchIndex((z, y, x), tuple(labelled.tolist()), tomogram))
+    return patches
 
 
 def read_patch(source: Any, start: Shape, size: Shape, box: Box | None = None) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from deepict_dask.errors import InputError, NeedsGridError
 from deepict_dask.io.ome_zarr import Image
 from deepict_dask.io.source import Source
-from deepict_dask.io.tables.found import Table, find_tables
+from deepict_dask.io.tables.files import Table, find_tables
 from deepict_dask.particles import Particles, VoxelGrid
 from deepict_dask.stages.report import Reporter
 from deepict_dask.tomogram import same_voxel_size

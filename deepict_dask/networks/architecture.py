@@ -264,7 +264,7 @@ class Architecture:
             )
         if min(first[:2]) < 1 or last[0] < 1 or len(levels) > 8:
             raise FormatError(f"{place}: the weights' shapes are not those of a U-Net")
-        found = cls(
+        architecture = cls(
             depth=len(levels),
             initial_features=first[0],
             in_channels=first[1],
@@ -272,8 +272,8 @@ class Architecture:
             batch_norm="encoder.0.2.running_mean" in shapes,
             elu=elu,
         )
-        found.check_shapes(shapes, place)
-        return found
+        architecture.check_shapes(shapes, place)
+        return architecture
 
 
 def _double_convolution(prefix: str, a: int, b: int, batch_norm: bool) -> dict[str, Shape]:

@@ -232,10 +232,10 @@ def _checkpoint_file(path: Path) -> Path:
     if str(path) == BUNDLED and not path.exists():
         return demo_network_path()
     if path.is_dir():
-        found = sorted(path.glob("*.safetensors"))
-        if len(found) != 1:
-            raise FormatError(f"{path} holds {len(found)} .safetensors files; name the one checkpoint to use")
-        return found[0]
+        files = sorted(path.glob("*.safetensors"))
+        if len(files) != 1:
+            raise FormatError(f"{path} holds {len(files)} .safetensors files; name the one checkpoint to use")
+        return files[0]
     if not path.is_file():
         raise MissingFileError(
             f"there is no checkpoint {path}; give a .safetensors or .pth file, or {BUNDLED}, which comes with "
@@ -295,9 +295,9 @@ def _read_pth(file: Path, entries: Mapping[str, Any]) -> tuple[ModelCard, State]
     shapes = _with_counter_shapes({name: tensor.size for name, tensor in tensors.items()})
     architecture = Architecture.from_state_dict_shapes(shapes, str(file), elu=described.get("elu") is True)
     for key, value in (("depth", architecture.depth), ("initial_features", architecture.initial_features)):
-        said = described.get(key)
-        if type(said) is int and said != value:
-            raise FormatError(f"{file}: the descriptor says {key} {said:.6g}, but the weights have {value}")
+        stated = described.get(key)
+        if type(stated) is int and stated != value:
+            raise FormatError(f"{file}: the descriptor says {key} {stated:.6g}, but the weights have {value}")
     classes = _strings(described.get("semantic_classes"))
     if len(classes) != architecture.out_classes:
         classes = tuple(f"class_{i}" for i in range(architecture.out_classes))
@@ -313,9 +313,9 @@ def _read_pth(file: Path, entries: Mapping[str, Any]) -> tuple[ModelCard, State]
         "metrics": metrics,
         "description": f"Converted from {file.name} of the original DeePiCt.",
     }
-    known = {key: value for key, value in entries.items() if key in of_file}
+    overrides = {key: value for key, value in entries.items() if key in of_file}
     try:
-        card = ModelCard.model_validate(of_file | known | {"architecture": architecture})
+        card = ModelCard.model_validate(of_file | overrides | {"architecture": architecture})
     except ValidationError as error:
         raise FormatError(
             f"the descriptor of {file} makes no model card: {_first(error)}; convert_checkpoint sets it otherwise"
@@ -331,8 +331,8 @@ def _described(descriptor: Any) -> dict[str, Any]:
     )
 
 
-def _model_name(said: Any, file: Path) -> str:
-    for name in (said, file.stem):
+def _model_name(described_name: Any, file: Path) -> str:
+    for name in (described_name, file.stem):
         if isinstance(name, str):
             usable = name.replace("/", "_").replace("\\", "_").strip().lstrip(".")[:100]
             if what_is_wrong(usable) is None:

@@ -278,9 +278,9 @@ def read_torch_checkpoint(path: Path) -> tuple[dict[Any, Any], Callable[[Pickled
 
 
 def _is_zip(file: _File) -> bool:
-    found = zipfile.is_zipfile(file)
+    is_zip = zipfile.is_zipfile(file)
     file.seek(0)
-    return found
+    return is_zip
 
 
 _Content = tuple[Any, list[_Storage], Literal["<", ">"]]

@@ -38,7 +38,7 @@ def find_weights(content: Mapping[Any, Any], place: str) -> dict[str, PickledTen
         If there are no tensors, or the weights of several networks and no name says which is meant.
     """
     first: dict[str, PickledTensor] = {}
-    found: dict[tuple[str, ...], dict[str, PickledTensor]] = {}
+    networks: dict[tuple[str, ...], dict[str, PickledTensor]] = {}
     for path, tensors in _dictionaries(content):
         first = first or tensors
         names = {_unwrapped(name): name for name in tensors}
@@ -51,31 +51,31 @@ def find_weights(content: Mapping[Any, Any], place: str) -> dict[str, PickledTen
             if f"{prefix}{_LAST}" in names:
                 # What is saved beside a wrapped network, such as how many were averaged, is not within its wrapping.
                 wrapping = names[f"{prefix}{_FIRST}"].rpartition("encoder.")[0]
-                found[*path, prefix] = {
+                networks[*path, prefix] = {
                     name.removeprefix(prefix): tensors[saved]
                     for name, saved in names.items()
                     if name.startswith(prefix) and saved.startswith(wrapping)
                 }
     if not first:
         raise FormatError(f"{place} holds no weights (no model_state_dict of tensors)")
-    if not found:
+    if not networks:
         return first
-    if len(found) == 1:
-        return next(iter(found.values()))
-    usual = [(_USUAL.index(path[0]), path) for path in found if path[0] in _USUAL]
+    if len(networks) == 1:
+        return next(iter(networks.values()))
+    usual = [(_USUAL.index(path[0]), path) for path in networks if path[0] in _USUAL]
     chosen = [path for rank, path in usual if rank == min(usual)[0]]
     if len(chosen) != 1:
-        places = ", ".join(".".join(filter(None, path)) or "the top" for path in list(found)[:4])
+        places = ", ".join(".".join(filter(None, path)) or "the top" for path in list(networks)[:4])
         raise FormatError(
-            f"{place} holds the weights of {len(found)} networks ({places[:200]}); save the one to use alone"
+            f"{place} holds the weights of {len(networks)} networks ({places[:200]}); save the one to use alone"
         )
-    return found[chosen[0]]
+    return networks[chosen[0]]
 
 
 def _dictionaries(content: Mapping[Any, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, PickledTensor]]]:
     """Give every dictionary that holds tensors, the outer ones first, each once, with the keys that lead to it."""
     level: list[tuple[tuple[str, ...], Mapping[Any, Any]]] = [((), content)]
-    seen = {id(content)}
+    visited = {id(content)}
     for _ in range(_DEEPEST):
         inner: list[tuple[tuple[str, ...], Mapping[Any, Any]]] = []
         for path, mapping in level:
@@ -85,8 +85,8 @@ def _dictionaries(content: Mapping[Any, Any]) -> Iterator[tuple[tuple[str, ...],
             if tensors:
                 yield path, tensors
             for key, value in mapping.items():
-                if isinstance(key, str) and isinstance(value, dict) and id(value) not in seen:
-                    seen.add(id(value))
+                if isinstance(key, str) and isinstance(value, dict) and id(value) not in visited:
+                    visited.add(id(value))
                     inner.append(((*path, key), value))
         level = inner
 

@@ -17,7 +17,7 @@ from deepict_dask.io.inputs import tomogram_name
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.io.tables import read_particles
-from deepict_dask.io.tables.found import find_tables
+from deepict_dask.io.tables.files import find_tables
 from deepict_dask.particles import Particles
 from deepict_dask.scoring.picks import evaluate
 from deepict_dask.scoring.scores import Evaluation, Scores, write_evaluation

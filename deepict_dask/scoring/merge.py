@@ -11,7 +11,7 @@ import numpy as np
 from deepict_dask.errors import DamagedOutputError, InputError, OutputExistsError
 from deepict_dask.io.location import Location
 from deepict_dask.io.tables import split_name, write_particles
-from deepict_dask.io.tables.found import Table, find_tables
+from deepict_dask.io.tables.files import Table, find_tables
 from deepict_dask.kernels.deduplication import best_first, deduplicate
 from deepict_dask.names import check_name
 from deepict_dask.particles import Particles, VoxelGrid, join

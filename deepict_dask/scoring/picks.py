@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from deepict_dask.errors import InputError, NeedsGridError
-from deepict_dask.io.tables.found import NAMELESS, Table, find_tables
+from deepict_dask.io.tables.files import NAMELESS, Table, find_tables
 from deepict_dask.kernels.curves import added_matches, precision_recall_curve
 from deepict_dask.kernels.matching import match
 from deepict_dask.particles import UNKNOWN_GRID, Particles, VoxelGrid

@@ -72,9 +72,9 @@ def simulate_cell(settings: CellSettings | None = None, **changes: Any) -> Simul
     SettingsError
         If a setting is unknown or out of range, or what was asked for does not fit.
     """
-    known = [field.name for field in dataclasses.fields(CellSettings)]
-    if unknown := sorted(set(changes) - set(known)):
-        raise SettingsError(f"unknown setting {', '.join(unknown)} of a cell; there are {', '.join(known)}")
+    names = [field.name for field in dataclasses.fields(CellSettings)]
+    if unknown := sorted(set(changes) - set(names)):
+        raise SettingsError(f"unknown setting {', '.join(unknown)} of a cell; there are {', '.join(names)}")
     settings = dataclasses.replace(settings or CellSettings(), **changes)
     specimen = draw_cell(settings)
     # Apart from the seeds of the specimen, so that it is the same at any dose.

@@ -149,10 +149,10 @@ def projection_matrix(
         left = np.floor(u).astype(np.int64)
         right_share = u - left
         for pixel, share in ((left, 1 - right_share), (left + 1, right_share)):
-            seen = (pixel >= 0) & (pixel < width)
-            rows.append(i * width + pixel[seen])
-            columns.append(voxel[seen])
-            values.append(share[seen].astype(np.float32))
+            is_inside = (pixel >= 0) & (pixel < width)
+            rows.append(i * width + pixel[is_inside])
+            columns.append(voxel[is_inside])
+            values.append(share[is_inside].astype(np.float32))
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
     return scipy.sparse.csr_array(scipy.sparse.coo_array(entries, shape=(len(tilts) * width, n_z * n_x)))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from deepict_dask.errors import InputError, OutputExistsError
 from deepict_dask.io.location import Location
 from deepict_dask.io.tables import read_particles, write_particles
-from deepict_dask.io.tables.found import find_tables
+from deepict_dask.io.tables.files import find_tables
 from deepict_dask.particles import Particles, VoxelGrid
 from deepict_dask.scoring.merge import merge, merge_particles
 

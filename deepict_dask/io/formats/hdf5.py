@@ -181,7 +181,7 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:200]
 
 
-def _choose(path: str, file: h5py.File, asked: str | None) -> str:
+def _choose(path: str, file: h5py.File, dataset: str | None) -> str:
     """Give the name of the dataset to read."""
     volumes: list[str] = []
     several: dict[str, tuple[int, ...]] = {}
@@ -196,10 +196,10 @@ def _choose(path: str, file: h5py.File, asked: str | None) -> str:
 
     file.visititems(visit)
     listed = ", ".join(volumes[:8]) + (f" and {len(volumes) - 8} more" if len(volumes) > 8 else "")
-    if asked is not None:
-        if asked not in volumes and asked not in several:
-            raise InputError(f"{path} has no volume {asked}; those it has are: {listed or 'none'}")
-        return asked
+    if dataset is not None:
+        if dataset not in volumes and dataset not in several:
+            raise InputError(f"{path} has no volume {dataset}; those it has are: {listed or 'none'}")
+        return dataset
     if not volumes:
         if several:
             name, shape = next(iter(several.items()))
@@ -241,14 +241,14 @@ def _axes(dataset: h5py.Dataset, choice: Choice, place: str) -> StoredAxes:
             zyx = (n - 3, n - 2, n - 1)
     else:
         zyx = (n - 3, n - 2, n - 1)
-    others = [axis for axis in range(n) if axis not in zyx]
-    long = [axis for axis in others if shape[axis] > 1]
+    other_axes = [axis for axis in range(n) if axis not in zyx]
+    long = [axis for axis in other_axes if shape[axis] > 1]
     if len(long) > 1 or any(names and names[axis] == "t" for axis in long):
         raise InputError(f"{place} has shape {shape}, a series and not one tomogram; give one of its volumes")
     at = {axis: choose_channel(shape[axis], choice, place) for axis in long}
     if not long and choice.channel is not None:
         choose_channel(1, choice, place)
-    return StoredAxes(zyx, tuple((axis, at.get(axis, 0)) for axis in others))
+    return StoredAxes(zyx, tuple((axis, at.get(axis, 0)) for axis in other_axes))
 
 
 def _check_filters(dataset: h5py.Dataset, place: str) -> None:
@@ -259,9 +259,9 @@ def _check_filters(dataset: h5py.Dataset, place: str) -> None:
     for i in range(plist.get_nfilters()):
         code, _, _, name = plist.get_filter(i)
         if not h5py.h5z.filter_avail(code):
-            known = name.decode("ascii", "replace") or f"number {code}"
+            filter_name = name.decode("ascii", "replace") or f"number {code}"
             raise InputError(
-                f"{place} is compressed with the HDF5 filter {known}, which is not installed; install hdf5plugin and "
+                f"{place} is compressed with the HDF5 filter {filter_name}, which is not installed; install hdf5plugin and "
                 "set HDF5_PLUGIN_PATH to its folder, or write the file with gzip"
             )
 

@@ -137,8 +137,8 @@ class MrcHeader:
     @property
     def is_plausible(self) -> bool:
         """Whether mode, columns and rows can be those of an MRC file."""
-        known = self.mode in {*DTYPES, *_REFUSED}
-        return known and 1 <= self.columns <= _LARGEST_AXIS and 1 <= self.rows <= _LARGEST_AXIS
+        has_mode = self.mode in {*DTYPES, *_REFUSED}
+        return has_mode and 1 <= self.columns <= _LARGEST_AXIS and 1 <= self.rows <= _LARGEST_AXIS
 
 
 def _is_set(low: float, high: float) -> bool:
@@ -213,18 +213,22 @@ def stored_dtype(header: MrcHeader, place: str, warnings: list[str]) -> np.dtype
     largest = int(np.iinfo(dtype).max)
     low, high = header.value_range or (0.0, 0.0)
     what = "bytes" if header.mode == 0 else "16-bit integers"
-    said = f"the header of {place} says that its voxels lie between {low:g} and {high:g}"
+    header_range = f"the header of {place} says that its voxels lie between {low:g} and {high:g}"
     needs_signed, needs_unsigned = low < 0, high > largest
     if header.mode == 0 and header.imod_signed is not None:
         if not header.imod_signed and needs_signed and not needs_unsigned:
-            warnings.append(f"{said}, though it is marked as unsigned bytes; they were read as signed ones")
+            warnings.append(
+                f"{header_range}, though it is marked as unsigned bytes; they were read as signed ones"
+            )
             return dtype
         if header.imod_signed and needs_unsigned:
-            warnings.append(f"{said}, though it is marked as signed bytes; they were read as signed ones")
+            warnings.append(
+                f"{header_range}, though it is marked as signed bytes; they were read as signed ones"
+            )
         return dtype if header.imod_signed else unsigned
     if needs_unsigned and not needs_signed:
-        warnings.append(f"{said}, so its {what} (mode {header.mode}) were read as unsigned ones")
+        warnings.append(f"{header_range}, so its {what} (mode {header.mode}) were read as unsigned ones")
         return unsigned
     if needs_signed and needs_unsigned:
-        warnings.append(f"{said}, which no {what} can; they were read as signed ones")
+        warnings.append(f"{header_range}, which no {what} can; they were read as signed ones")
     return dtype

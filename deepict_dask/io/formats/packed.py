@@ -180,10 +180,10 @@ class HeadOfStream(io.RawIOBase):
             if not piece:
                 break
             self._kept += piece
-        found = self._kept[self._position : end]
-        buffer[: len(found)] = found
-        self._position += len(found)
-        return len(found)
+        content = self._kept[self._position : end]
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
 
     def close(self) -> None:
         """Close the packed file."""

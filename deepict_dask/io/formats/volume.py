@@ -52,12 +52,12 @@ class StoredAxes:
     ----------
     zyx : (int, int, int)
         Which stored axis is z, y and x.
-    others : tuple of (int, int)
+    fixed : tuple of (int, int)
         Each other axis and the index on it where the tomogram lies.
     """
 
     zyx: Shape = (0, 1, 2)
-    others: tuple[tuple[int, int], ...] = ()
+    fixed: tuple[tuple[int, int], ...] = ()
 
     def of(self, values: Any) -> tuple[Any, Any, Any]:
         """Give the (z, y, x) entries of a sequence with one entry per stored axis."""
@@ -73,10 +73,10 @@ class StoredAxes:
         >>> StoredAxes((3, 2, 1), ((0, 0),)).read(stored, (slice(0, 1), slice(1, 2), slice(0, 3)))
         array([[[1, 3, 5]]])
         """
-        key: list[Any] = [None] * (3 + len(self.others))
+        key: list[Any] = [None] * (3 + len(self.fixed))
         for axis, part in zip(self.zyx, region, strict=True):
             key[axis] = part
-        for axis, index in self.others:
+        for axis, index in self.fixed:
             key[axis] = index
         kept = sorted(self.zyx)
         order = tuple(kept.index(axis) for axis in self.zyx)
@@ -85,7 +85,7 @@ class StoredAxes:
     def with_y_and_z_swapped(self) -> StoredAxes:
         """Take what was y for z."""
         z, y, x = self.zyx
-        return StoredAxes((y, z, x), self.others)
+        return StoredAxes((y, z, x), self.fixed)
 
 
 # As nearly every file is.

@@ -104,8 +104,8 @@ def open_zarr(path: str | Path, choice: Choice = NO_CHOICE) -> tuple[Volume, Lis
         inner = _contained(path, attributes, choice)
         volume, listing = open_zarr(path / inner, replace(choice, dataset=None))
         return replace(volume, details={"image": inner, **volume.details}), listing
-    own = open_own_image(path)
-    if own is not None and not own.is_complete:
+    own_image = open_own_image(path)
+    if own_image is not None and not own_image.is_complete:
         raise FormatError(f"{path} was not finished by the program that wrote it; run that stage again")
     level = image.paths[0]
     array = open_array(path / level)
@@ -114,18 +114,18 @@ def open_zarr(path: str | Path, choice: Choice = NO_CHOICE) -> tuple[Volume, Lis
         names = names[-array.ndim :]
     if array.ndim != len(names):
         raise FormatError(f"{path} names {len(names)} axes, but its array {level} has {array.ndim}")
-    voxel_size, doubt = _voxel_size(image, str(path), is_own=own is not None)
+    voxel_size, doubt = _voxel_size(image, str(path), is_own=own_image is not None)
     remarks = []
-    if own is None and voxel_size is not None and image.scale == (1.0, 1.0, 1.0):
+    if own_image is None and voxel_size is not None and image.scale == (1.0, 1.0, 1.0):
         remarks.append(
             f"{path} gives a scale of exactly 1 {image.units[0]}, which programs write when they do not know it; its "
             "voxel size may have to be given with --voxel-size"
         )
     details = {"ome_version": image.version, "levels": len(image.paths)}
     stored = None
-    if own is not None:
+    if own_image is not None:
         # Its missing shards are errors of reading, and its attributes facts.
-        stored, details = own.array, {**details, **own.attributes}
+        stored, details = own_image.array, {**details, **own_image.attributes}
     volume, listing = _volume(
         path, level, array, names, choice, details, voxel_size, doubt, image.origin, stored
     )
@@ -142,7 +142,7 @@ def _volume(
     voxel_size: VoxelSize | None = None,
     doubt: str | None = None,
     origin: VoxelSize | None = None,
-    own: StoredArray | None = None,
+    own_array: StoredArray | None = None,
 ) -> tuple[Volume, Listing]:
     place = str(path)
     warnings: list[str] = []
@@ -159,7 +159,7 @@ def _volume(
         raise FormatError(f"{path} claims chunks of {stored} voxels; its metadata is damaged")
     listing = list_array(path, level)
     missing = missing_chunks(listing, array, place)
-    if missing and own is None:
+    if missing and own_array is None:
         total = int(
             np.prod([-(-n // edge) for n, edge in zip(array.shape, stored, strict=True)], dtype=object)
         )
@@ -171,7 +171,7 @@ def _volume(
         format="ome-zarr",
         shape=shape,
         dtype=dtype,
-        voxels=ZarrVoxels(place, level, own or StoredArray.of(Location.of(path / level)), axes),
+        voxels=ZarrVoxels(place, level, own_array or StoredArray.of(Location.of(path / level)), axes),
         voxel_size=voxel_size,
         doubt=doubt,
         origin=origin,
@@ -193,7 +193,7 @@ def _dimension_names(array: Any) -> tuple[str, ...] | None:
 
 def _axes(shape: tuple[int, ...], names: tuple[str, ...], choice: Choice, place: str) -> StoredAxes:
     zyx = (names.index("z"), names.index("y"), names.index("x"))
-    others = []
+    other_axes = []
     for axis, name in enumerate(names):
         if axis in zyx:
             continue
@@ -205,8 +205,8 @@ def _axes(shape: tuple[int, ...], names: tuple[str, ...], choice: Choice, place:
                 f"{place} has shape {tuple(shape)} with {shape[axis]} entries along {name}; it is a series and not one "
                 "tomogram, so give it one by one"
             )
-        others.append((axis, index))
-    return StoredAxes(zyx, tuple(others))
+        other_axes.append((axis, index))
+    return StoredAxes(zyx, tuple(other_axes))
 
 
 def _voxel_size(image: Multiscale, place: str, *, is_own: bool) -> tuple[VoxelSize | None, str | None]:
@@ -223,20 +223,20 @@ def _voxel_size(image: Multiscale, place: str, *, is_own: bool) -> tuple[VoxelSi
 
 def _contained(path: Path, attributes: dict[str, Any], choice: Choice) -> str:
     """Give the name of the one image in a group that is none itself."""
-    found: list[str] = []
+    images: list[str] = []
     if contained_images(attributes):
         for name in _series(path):
             if is_zarr(path / name) and not _is_array(path / name):
-                found.append(name)
-    if choice.dataset in found and choice.dataset is not None:
+                images.append(name)
+    if choice.dataset in images and choice.dataset is not None:
         return choice.dataset
-    listed = ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
+    listed = ", ".join(images[:8]) + (f" and {len(images) - 8} more" if len(images) > 8 else "")
     if choice.dataset is not None:
         raise InputError(f"{path} holds no image {choice.dataset}; those it holds are: {listed or 'none'}")
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise InputError(f"{path} holds several images ({listed}); name one, such as {path / found[0]}")
+    if len(images) == 1:
+        return images[0]
+    if images:
+        raise InputError(f"{path} holds several images ({listed}); name one, such as {path / images[0]}")
     inner = sorted(child.name for child in path.iterdir() if child.is_dir() and is_zarr(child))
     way_out = f"; it holds {', '.join(inner[:8])}: name one, such as {path / inner[0]}" if inner else ""
     raise FormatError(f"{path} is a Zarr group but not an OME-Zarr image (it has no multiscales){way_out}")

@@ -14,14 +14,14 @@ from typing import Protocol
 from deepict_dask.atomic import publish
 from deepict_dask.errors import FormatError, InputError, MissingFileError
 from deepict_dask.io.tables import csv_table, motl, parquet, star
-from deepict_dask.io.tables.columns import CLASS_COLUMNS, Known
+from deepict_dask.io.tables.columns import CLASS_COLUMNS, TableContext
 from deepict_dask.particles import Particles, VoxelGrid, register_writer
 
 
 class _Format(Protocol):
     def write(self, particles: Particles, path: Path) -> None: ...
 
-    def read(self, path: Path, known: Known) -> Particles: ...
+    def read(self, path: Path, context: TableContext) -> Particles: ...
 
 
 FORMATS: dict[str, _Format] = {"csv": csv_table, "motl": motl, "star": star, "parquet": parquet}
@@ -137,17 +137,17 @@ def read_particles(
     reader = FORMATS[_format_of(path, format)]
     if not path.is_file():
         raise MissingFileError(f"there is no particle table {path}; check the path")
-    found = reader.read(path, Known(grid=grid or VoxelGrid(), grids=grids))
+    particles = reader.read(path, TableContext(grid=grid or VoxelGrid(), grids=grids))
     if tomogram is not None:
-        found = found.of_tomogram(tomogram)
+        particles = particles.of_tomogram(tomogram)
     if class_name is None:
-        return found
-    if found.classes is None and not found.class_name:
+        return particles
+    if particles.classes is None and not particles.class_name:
         raise FormatError(
             f"{path} has no column class (nor {', '.join(CLASS_COLUMNS[1:])}), so its rows of {class_name!r} cannot be told; "
             "leave out the class"
         )
-    return found.of_class(class_name)
+    return particles.of_class(class_name)
 
 
 def _format_of(path: Path, format: str | None) -> str:

@@ -25,7 +25,7 @@ _EMPTY = ("", None, "<NA>")
 
 
 @dataclass(frozen=True)
-class Known:
+class TableContext:
     """What is known of a table besides its cells.
 
     Attributes
@@ -146,7 +146,7 @@ def from_table(
     path: Path,
     table: Mapping[str, Sequence[Any]],
     row: Callable[[int], str],
-    known: Known,
+    context: TableContext,
 ) -> Particles:
     """Make particles of a table with our column names.
 
@@ -181,15 +181,15 @@ def from_table(
         if column_name is not None and any(str(cell).strip() for cell in table[column_name]):
             names[rows] = np.array([str(cell).strip() for cell in table[column_name]], object)
             used.add(column_name)
-        names[one] = getattr(known, one)
+        names[one] = getattr(context, one)
     positions = np.stack([fields.pop(axis) for axis in AXES], axis=1)
-    of_tomogram = names.get("tomograms", np.full(n, known.tomogram, object))
+    of_tomogram = names.get("tomograms", np.full(n, context.tomogram, object))
     grids = {
-        name: _grid(table, path, row, positions, of_tomogram == name, known.grid_of(name))
+        name: _grid(table, path, row, positions, of_tomogram == name, context.grid_of(name))
         for name in dict.fromkeys(of_tomogram.tolist())
     }
-    single = next(iter(grids.values())) if len(grids) == 1 else known.grid
-    others = {name: other_column(cells) for name, cells in table.items() if name not in used}
+    single = next(iter(grids.values())) if len(grids) == 1 else context.grid
+    other_columns = {name: other_column(cells) for name, cells in table.items() if name not in used}
     return Particles.from_positions(
         positions,
         **fields,
@@ -198,8 +198,8 @@ def from_table(
         shape=single.shape,
         origin=single.origin,
         grids=grids if len(grids) > 1 else {},
-        others=others,
-        attributes=dict(known.attributes or {}),
+        others=other_columns,
+        attributes=dict(context.attributes or {}),
     )
 
 
@@ -209,21 +209,21 @@ def _grid(
     row: Callable[[int], str],
     positions: np.ndarray,
     rows: np.ndarray,
-    known: VoxelGrid,
+    grid: VoxelGrid,
 ) -> VoxelGrid:
     """Give the voxel size of one tomogram: what is known, else what its positions in voxels and in A mean."""
-    if known.voxel_size is not None or any(f"{axis}_angstrom" not in table for axis in AXES):
-        return known
+    if grid.voxel_size is not None or any(f"{axis}_angstrom" not in table for axis in AXES):
+        return grid
     edges, origin = [], []
     for axis, voxels in zip(AXES, positions[rows].T, strict=True):
         cells = [table[f"{axis}_angstrom"][k] for k in np.flatnonzero(rows).tolist()]
         angstrom = numbers(path, f"{axis}_angstrom", cells, row, empty=np.nan)
-        found = _ratio(angstrom, voxels)
-        if found is None:
-            return known
-        edges.append(found[0])
-        origin.append(found[1])
-    return VoxelGrid((edges[0], edges[1], edges[2]), known.shape, (origin[0], origin[1], origin[2]))
+        line = _ratio(angstrom, voxels)
+        if line is None:
+            return grid
+        edges.append(line[0])
+        origin.append(line[1])
+    return VoxelGrid((edges[0], edges[1], edges[2]), grid.shape, (origin[0], origin[1], origin[2]))
 
 
 def _ratio(angstrom: np.ndarray, voxels: np.ndarray) -> tuple[float, float] | None:

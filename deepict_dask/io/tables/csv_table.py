@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from deepict_dask.errors import FormatError
-from deepict_dask.io.tables.columns import Known, from_table
+from deepict_dask.io.tables.columns import TableContext, from_table
 from deepict_dask.names import first_duplicate
 from deepict_dask.particles import Particles
 
@@ -24,7 +24,7 @@ def write(particles: Particles, path: Path) -> None:
         writer.writerows(zip(*cells, strict=True))
 
 
-def read(path: Path, known: Known) -> Particles:
+def read(path: Path, context: TableContext) -> Particles:
     """Read a CSV with at least the columns z, y, x.
 
     Raises
@@ -33,7 +33,7 @@ def read(path: Path, known: Known) -> Particles:
         If it is no such table.
     """
     table, lines = read_cells(path)
-    return from_table(path, table, lambda k: f"line {lines[k]}", known)
+    return from_table(path, table, lambda k: f"line {lines[k]}", context)
 
 
 def read_cells(path: Path) -> tuple[dict[str, list[str]], list[int]]:

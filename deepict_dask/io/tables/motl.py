@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from deepict_dask.errors import FormatError
-from deepict_dask.io.tables.columns import Known, numbers
+from deepict_dask.io.tables.columns import TableContext, numbers
 from deepict_dask.particles import Particles
 
 N_COLUMNS = 20
@@ -30,7 +30,7 @@ def write(particles: Particles, path: Path) -> None:
             file.write(f"{size},{x},{y},{k},{tomogram},0,0,{x},{y},{z},0,0,0,0,0,0,0,0,0,1\n")
 
 
-def read(path: Path, known: Known) -> Particles:
+def read(path: Path, context: TableContext) -> Particles:
     """Read a list; positions from columns 8 to 13, the size from column 1, the tomogram's number from column 5.
 
     Raises
@@ -56,13 +56,13 @@ def read(path: Path, known: Known) -> Particles:
     several = {}
     if len(set(tomograms.tolist())) > 1:
         several["tomograms"] = np.array([str(number) for number in tomograms.tolist()], object)
-    grid = known.grid
+    grid = context.grid
     return Particles.from_positions(
         positions,
         size=np.rint(column(1)).astype(np.int64),
         label=np.rint(column(4)).astype(np.int64),
-        tomogram=known.tomogram,
-        class_name=known.class_name,
+        tomogram=context.tomogram,
+        class_name=context.class_name,
         voxel_size=grid.voxel_size,
         shape=grid.shape,
         origin=grid.origin,

@@ -130,8 +130,11 @@ def _star(path: Path) -> tuple[pd.DataFrame, str]:
         raise FormatError(f"{path} holds no block of data; it is no STAR file, or empty")
     for name, table in tables.items():
         if any(set(position) <= set(table) for position in (*_POSITIONS, _CENTERED)):
-            others = ", ".join(other for other in tables if other != name)
-            return table, f"particle table (STAR, block {name}{'; also ' + others if others else ''})"
+            other_blocks = ", ".join(other for other in tables if other != name)
+            return (
+                table,
+                f"particle table (STAR, block {name}{'; also ' + other_blocks if other_blocks else ''})",
+            )
     name, table = max(tables.items(), key=lambda item: len(item[1]))
     return table, f"STAR file without positions (blocks {', '.join(tables)})"
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepict_dask.errors import FormatError
-from deepict_dask.io.tables.columns import Known, from_table, grid_as_json, grid_from_json
+from deepict_dask.io.tables.columns import TableContext, from_table, grid_as_json, grid_from_json
 from deepict_dask.particles import Particles, VoxelGrid
 
 KEY = b"deepict_dask"
@@ -37,7 +37,7 @@ def write(particles: Particles, path: Path) -> None:
     pq.write_table(table.replace_schema_metadata({KEY: json.dumps(about, default=str)}), path)
 
 
-def read(path: Path, known: Known) -> Particles:
+def read(path: Path, context: TableContext) -> Particles:
     """Read a table with at least the columns z, y, x.
 
     Raises
@@ -56,18 +56,18 @@ def read(path: Path, known: Known) -> Particles:
     if about:
         grids = {name: grid_from_json(grid) for name, grid in about.get("grids", {}).items()}
         single = next(iter(grids.values())) if len(grids) == 1 else VoxelGrid()
-        known = Known(
-            str(about.get("tomogram") or known.tomogram),
-            str(about.get("class") or known.class_name),
-            known.grid if known.grid.voxel_size else single,
-            {**grids, **(known.grids or {})},
+        context = TableContext(
+            str(about.get("tomogram") or context.tomogram),
+            str(about.get("class") or context.class_name),
+            context.grid if context.grid.voxel_size else single,
+            {**grids, **(context.grids or {})},
             about.get("attributes") or {},
         )
     columns = {name: table[name].to_pylist() for name in table.column_names}
     for name in ("tomogram", "class"):
         if name in columns:
             columns[name] = ["" if value is None else value for value in columns[name]]
-    return from_table(path, columns, lambda k: f"row {k + 1}", known)
+    return from_table(path, columns, lambda k: f"row {k + 1}", context)
 
 
 def _about(metadata: dict[bytes, bytes] | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from deepict_dask.errors import FormatError, InputError, NeedsGridError
 from deepict_dask.io.tables.columns import (
     CLASS_COLUMNS,
     TOMOGRAM_COLUMNS,
-    Known,
+    TableContext,
     first_of,
     grid_as_json,
     grid_from_json,
@@ -65,9 +65,9 @@ def write(particles: Particles, path: Path) -> None:
         columns[name] = [repr(float(v)) for v in values]
     if not np.isnan(particles.score).all() or not len(particles):
         columns[SCORE] = [repr(float(v)) for v in particles.score]
-    for ours, theirs in _ANGLES.items():
-        if ours in particles.others:
-            columns[theirs] = [repr(float(v)) for v in particles.others[ours]]
+    for name, relion in _ANGLES.items():
+        if name in particles.others:
+            columns[relion] = [repr(float(v)) for v in particles.others[name]]
     classes = particles.names("class")
     if len(classes) > 1:
         numbers_of = {name: str(k) for k, name in enumerate(classes, start=1)}
@@ -81,7 +81,7 @@ def write(particles: Particles, path: Path) -> None:
     write_star(path, {"particles": columns}, _NOTE + json.dumps({"voxels": grids, "classes": classes}))
 
 
-def read(path: Path, known: Known) -> Particles:
+def read(path: Path, context: TableContext) -> Particles:
     """Read the block that has coordinates.
 
     Raises
@@ -93,12 +93,12 @@ def read(path: Path, known: Known) -> Particles:
     """
     blocks = read_star(path)
     grids_said, classes_said = _noted(path)
-    known = replace(known, grids={**grids_said, **(known.grids or {})})
+    context = replace(context, grids={**grids_said, **(context.grids or {})})
     table = _particles(path, blocks)
     optics = next((b for name, b in blocks.items() if "rlnOpticsGroup" in b and b is not table), {})
     n = len(next(iter(table.values())))
-    names = _names(table, TOMOGRAM_COLUMNS, known.tomogram, n)
-    classes = _names(table, CLASS_COLUMNS, known.class_name, n)
+    names = _names(table, TOMOGRAM_COLUMNS, context.tomogram, n)
+    classes = _names(table, CLASS_COLUMNS, context.class_name, n)
     if len(classes_said) == 1 and CLASS_NUMBER not in table:
         classes = np.full(n, classes_said[0], object)
     elif classes_said:
@@ -107,32 +107,34 @@ def read(path: Path, known: Known) -> Particles:
     if set(CENTERED) <= set(table):
         positions = np.stack([_column(path, table, name) for name in CENTERED], axis=1)
         for name in dict.fromkeys(names.tolist()):
-            size, shape = _grid(known.grid_of(name), name, "read")
+            size, shape = _grid(context.grid_of(name), name, "read")
             positions[names == name] = positions[names == name] / np.asarray(size) + np.asarray(shape) / 2
-            grids[name] = known.grid_of(name)
+            grids[name] = context.grid_of(name)
     else:
         positions = np.stack([_column(path, table, name) for name in COORDINATES], axis=1)
         pixel = _pixel_sizes(path, table, optics, n)
-        positions -= _shifts(path, table, pixel, names, known)
+        positions -= _shifts(path, table, pixel, names, context)
         for name in dict.fromkeys(names.tolist()):
-            grids[name] = _own_grid(path, pixel[names == name], name, known.grid_of(name))
-    others = {ours: _column(path, table, theirs) for ours, theirs in _ANGLES.items() if theirs in table}
+            grids[name] = _own_grid(path, pixel[names == name], name, context.grid_of(name))
+    other_columns = {
+        name: _column(path, table, column) for name, column in _ANGLES.items() if column in table
+    }
     used = {*_UNDERSTOOD, *TOMOGRAM_COLUMNS, *CLASS_COLUMNS, *_ANGLES.values()}
-    others |= {name: other_column(cells) for name, cells in table.items() if name not in used}
+    other_columns |= {name: other_column(cells) for name, cells in table.items() if name not in used}
     score = {"score": _column(path, table, SCORE, np.nan)} if SCORE in table else {}
-    one = next(iter(grids.values()), known.grid)
+    one = next(iter(grids.values()), context.grid)
     return Particles.from_positions(
         positions,
         **score,
-        tomogram=known.tomogram,
-        class_name=known.class_name,
+        tomogram=context.tomogram,
+        class_name=context.class_name,
         tomograms=names,
         classes=classes,
         voxel_size=one.voxel_size,
         shape=one.shape,
         origin=one.origin,
         grids=grids if len(grids) > 1 else {},
-        others=others,
+        others=other_columns,
     )
 
 
@@ -141,9 +143,9 @@ def _noted(path: Path) -> tuple[dict[str, VoxelGrid], list[str]]:
     with path.open(encoding="utf-8-sig") as file:
         head = [line[2:] for line in islice(file, 5) if line.startswith("# " + _NOTE)]
     try:
-        said = json.loads(head[0][len(_NOTE) :])
-        voxels = {name: grid_from_json(grid) for name, grid in said["voxels"].items()}
-        return voxels, [str(name) for name in said["classes"]]
+        note = json.loads(head[0][len(_NOTE) :])
+        voxels = {name: grid_from_json(grid) for name, grid in note["voxels"].items()}
+        return voxels, [str(name) for name in note["classes"]]
     except (IndexError, KeyError, ValueError, TypeError, AttributeError):
         return {}, []  # not of ours, or edited: as if nobody said
 
@@ -165,9 +167,9 @@ def _column(path: Path, table: Block, name: str, empty: float | None = None) -> 
     return numbers(path, name, table[name], lambda k: f"row {k + 1}", empty=empty)
 
 
-def _names(table: Block, usual: tuple[str, ...], known: str, n: int) -> np.ndarray:
+def _names(table: Block, usual: tuple[str, ...], default: str, n: int) -> np.ndarray:
     column = first_of(usual, table)
-    return np.array(table[column], object) if column is not None else np.full(n, known, object)
+    return np.array(table[column], object) if column is not None else np.full(n, default, object)
 
 
 def _grid(grid: VoxelGrid, name: str, what: str) -> tuple[Any, Any]:
@@ -191,11 +193,11 @@ def _pixel_sizes(path: Path, table: Block, optics: Block, n: int) -> np.ndarray:
         groups = table.get("rlnOpticsGroup", [next(iter(sizes))] * n if len(sizes) == 1 else [])
         if len(groups) == n:
             of_optics = np.array([sizes.get(group, np.nan) for group in groups])
-    own = first_of(_PIXELS, table)
-    if name is not None and (own is None or _PIXELS.index(name) <= _PIXELS.index(own)):
+    pixel_column = first_of(_PIXELS, table)
+    if name is not None and (pixel_column is None or _PIXELS.index(name) <= _PIXELS.index(pixel_column)):
         return of_optics
-    if own is not None:
-        return _column(path, table, own, np.nan)
+    if pixel_column is not None:
+        return _column(path, table, pixel_column, np.nan)
     if {"rlnDetectorPixelSize", "rlnMagnification"} <= set(table):
         # Micrometers on the detector.
         detector, magnification = (
@@ -205,7 +207,9 @@ def _pixel_sizes(path: Path, table: Block, optics: Block, n: int) -> np.ndarray:
     return of_optics
 
 
-def _shifts(path: Path, table: Block, pixel: np.ndarray, names: np.ndarray, known: Known) -> np.ndarray:
+def _shifts(
+    path: Path, table: Block, pixel: np.ndarray, names: np.ndarray, context: TableContext
+) -> np.ndarray:
     """Give what refinement has found that positions are off by, in pixels."""
     n = len(names)
     if set(_SHIFTS_ANGSTROM) & set(table):
@@ -216,7 +220,7 @@ def _shifts(path: Path, table: Block, pixel: np.ndarray, names: np.ndarray, know
             return angstrom
         edges = np.stack([pixel] * 3, axis=1)
         for name in dict.fromkeys(names.tolist()):
-            if (size := known.grid_of(name).voxel_size) is not None:
+            if (size := context.grid_of(name).voxel_size) is not None:
                 rows = (names == name) & np.isnan(pixel)
                 edges[rows] = size
         if np.isnan(edges).any():
@@ -228,7 +232,7 @@ def _shifts(path: Path, table: Block, pixel: np.ndarray, names: np.ndarray, know
     return np.stack([_column(path, table, c, 0.0) if c in table else np.zeros(n) for c in _SHIFTS], axis=1)
 
 
-def _own_grid(path: Path, pixel: np.ndarray, name: str, known: VoxelGrid) -> VoxelGrid:
+def _own_grid(path: Path, pixel: np.ndarray, name: str, grid: VoxelGrid) -> VoxelGrid:
     """Give the voxels that positions are counted in: what the file says, else what is known."""
     sizes = sorted(set(pixel[np.isfinite(pixel)].tolist()))
     if len(sizes) > 1 and not np.allclose(sizes, sizes[0], rtol=1e-4):
@@ -237,7 +241,7 @@ def _own_grid(path: Path, pixel: np.ndarray, name: str, known: VoxelGrid) -> Vox
             "optics group"
         )
     if not sizes or not sizes[0] > 0:
-        return known
+        return grid
     size = (sizes[0],) * 3
-    same = known.voxel_size is not None and np.allclose(known.voxel_size, size, rtol=1e-3)
-    return VoxelGrid(size, known.shape if same else None, known.origin)
+    same = grid.voxel_size is not None and np.allclose(grid.voxel_size, size, rtol=1e-3)
+    return VoxelGrid(size, grid.shape if same else None, grid.origin)

@@ -71,11 +71,11 @@ def read_star(path: Path) -> dict[str, Block]:
     block: Block | None = None
     loop: list[str] | None = None
     for number, line in enumerate(lines, start=1):
-        found = [m for m in _TOKEN.finditer(line) if not m[0].startswith("#")]
-        if not found:
+        tokens = [m for m in _TOKEN.finditer(line) if not m[0].startswith("#")]
+        if not tokens:
             continue
-        values = [next(g for g in m.groups() if g is not None) for m in found]
-        word = values[0] if found[0][3] is not None else ""
+        values = [next(g for g in m.groups() if g is not None) for m in tokens]
+        word = values[0] if tokens[0][3] is not None else ""
         if word.lower().startswith("data_"):
             block, loop = blocks.setdefault(word[5:], {}), None
         elif block is None:

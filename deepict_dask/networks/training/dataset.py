@@ -121,20 +121,20 @@ def draw_patches(
     patches: list[PatchIndex] = []
     for t in tomograms:
         every = select_patches(t.target, patch, overlap, None, box=t.region, tomogram=t.name)
-        own = [
+        selected = [
             p
             for p in every
             if min_label_fraction is None
             or min_label_fraction < max(p.labelled) / patch**3 < max_label_fraction
         ]
-        if not own and not any(map(any, (p.labelled for p in every))):
-            own = every
-        if not own:
+        if not selected and not any(map(any, (p.labelled for p in every))):
+            selected = every
+        if not selected:
             raise InputError(
                 f"{t.name} has no patch of {patch} voxels with more than {min_label_fraction} of it labelled; "
                 "lower min_label_fraction, or check its mask"
             )
-        patches += own
+        patches += selected
     return patches
 
 
@@ -236,7 +236,7 @@ class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
         z, y, x = (s - m for s, m in zip(start, margin, strict=True))
         a, b, c = (self.patch + 2 * m for m in margin)
         voxels = read_patch(tomogram.tomogram, (z, y, x), (a, b, c), tomogram.region)
-        seen = read_patch(tomogram.target, (z, y, x), (a, b, c), tomogram.region) > 0
+        labels = read_patch(tomogram.target, (z, y, x), (a, b, c), tomogram.region) > 0
         source = torch.from_numpy(standardize(voxels, tomogram.mean, tomogram.std))[None]
-        target = torch.from_numpy(seen.astype(np.float32)).reshape(-1, a, b, c)
+        target = torch.from_numpy(labels.astype(np.float32)).reshape(-1, a, b, c)
         return (source, target) if draw is None else draw.apply(source, target, self.patch)

@@ -16,8 +16,8 @@ _AXES = (-3, -2, -1)
 def keep_moments(x: Tensor, before: Tensor) -> Tensor:
     """Bring a patch to the mean and standard deviation that it had before."""
     std, mean = torch.std_mean(x)
-    wanted, level = torch.std_mean(before)
-    return (x - mean) * (wanted / std.clamp_min(1e-12)) + level
+    std_before, level = torch.std_mean(before)
+    return (x - mean) * (std_before / std.clamp_min(1e-12)) + level
 
 
 def add_noise(x: Tensor, std: float, rng: np.random.Generator) -> Tensor:

@@ -110,9 +110,9 @@ def overlap_counts(logits: Tensor, target: Tensor) -> Tensor:
         Per class: voxels in both, and the sum of voxels in each.
     """
     axes = (0, *range(2, logits.ndim))
-    found, labelled = logits > 0, target > 0.5
-    both = (found & labelled).sum(axes)
-    return torch.stack((both, found.sum(axes) + labelled.sum(axes)), dim=1).double()
+    predicted, labelled = logits > 0, target > 0.5
+    both = (predicted & labelled).sum(axes)
+    return torch.stack((both, predicted.sum(axes) + labelled.sum(axes)), dim=1).double()
 
 
 def dice_scores(counts: Tensor) -> list[float]:

@@ -134,10 +134,10 @@ def train_together(
     from torch.multiprocessing.spawn import start_processes
 
     with tempfile.TemporaryDirectory(prefix="deepict_dask_team_") as folder:
-        others = start_processes(
+        other_processes = start_processes(
             _enter, (size, kind, folder, work, other_arguments), nprocs=size - 1, join=False
         )
-        assert others is not None
+        assert other_processes is not None
         patience = 0.0
         try:
             with _joined(0, size, kind, folder) as team:
@@ -146,12 +146,14 @@ def train_together(
             return result
         except RuntimeError as error:
             # Where another process died, what is seen here is a lost connection.
-            said = None if isinstance(error, WorkError) else _last_words(folder, others.processes)
-            if said is None:
+            last_words = (
+                None if isinstance(error, WorkError) else _last_words(folder, other_processes.processes)
+            )
+            if last_words is None:
                 raise
-            raise WorkError(f"one of the training processes failed: {said}") from error
+            raise WorkError(f"one of the training processes failed: {last_words}") from error
         finally:
-            for process in others.processes:
+            for process in other_processes.processes:
                 # After a failure the others may wait for this one for ever.
                 process.join(patience)
                 if process.is_alive():

@@ -104,8 +104,8 @@ class Epoch:
     @property
     def mean_dice(self) -> float:
         """Mean over the classes that have a score; 0 if none has."""
-        known = [d for d in self.dice if not isnan(d)]
-        return sum(known) / len(known) if known else 0.0
+        coefficients = [d for d in self.dice if not isnan(d)]
+        return sum(coefficients) / len(coefficients) if coefficients else 0.0
 
 
 @dataclass(frozen=True)

@@ -68,10 +68,10 @@ def split_patches(
             raise InputError("a split by patch needs a share to validate with, such as 0.2, not names")
         held = [False] * len(patches)
         for name in names:
-            own = [k for k, p in enumerate(patches) if p.tomogram == name]
-            n = min(max(1, round(validation * len(own))), len(own) - 1)
-            for k in rng.permutation(len(own))[: max(n, 0)]:
-                held[own[k]] = True
+            of_tomogram = [k for k, p in enumerate(patches) if p.tomogram == name]
+            n = min(max(1, round(validation * len(of_tomogram))), len(of_tomogram) - 1)
+            for k in rng.permutation(len(of_tomogram))[: max(n, 0)]:
+                held[of_tomogram[k]] = True
     else:
         raise InputError(f"patches are split by tomogram or by patch, not by {by!r}")
     train = [p for p, out in zip(patches, held, strict=True) if not out]

@@ -177,19 +177,19 @@ class _Session:
         self.dataset = patches.training
         self.training = make_loader(self.dataset, self.batches, recipe.loader_workers, pinned)
         # Validation sums add up exactly, so each process takes the patches of its turn.
-        own = range(team.rank, len(patches.validation), team.size)
+        turn = range(team.rank, len(patches.validation), team.size)
         self.validation = make_loader(
             patches.validation,
-            EpochBatches(lambda epoch: own, max(1, recipe.batch_size // team.size)),
+            EpochBatches(lambda epoch: turn, max(1, recipe.batch_size // team.size)),
             min(recipe.loader_workers, 2),
             pinned,
         )
 
     def restore(self, resume: Resume | None) -> tuple[list[Epoch], str | None]:
-        found = load_progress(resume) if resume is not None else None
-        if found is None:
+        progress = load_progress(resume) if resume is not None else None
+        if progress is None:
             return [], None
-        parts, history, ended_by = found
+        parts, history, ended_by = progress
         self.network.load_state_dict(parts["network"])
         self.optimizer.load_state_dict(parts["optimizer"])
         self.plateau.load_state_dict(parts["plateau"])

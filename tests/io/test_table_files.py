@@ -9,7 +9,7 @@ import pytest
 
 from deepict_dask.errors import InputError
 from deepict_dask.io.tables import write_particles
-from deepict_dask.io.tables.found import find_tables
+from deepict_dask.io.tables.files import find_tables
 from deepict_dask.particles import Particles
 
 ONE = Particles.from_positions(

@@ -67,24 +67,24 @@ class Table:
         grid : VoxelGrid
             What else is known of the voxels, such as from the table that this one is compared with.
         """
-        known = VoxelGrid(
+        grid_of_table = VoxelGrid(
             self.grid.voxel_size or grid.voxel_size,
             self.grid.shape or grid.shape,
             self.grid.origin if any(self.grid.origin) else grid.origin,
         )
-        found = read_particles(
+        particles = read_particles(
             self.path,
             class_name=class_name if self.has_column and self.classes else None,
             tomogram=self.tomogram if self.is_part else None,
-            grid=known,
+            grid=grid_of_table,
         )
         return replace(
-            found,
+            particles,
             tomograms=None,
             tomogram=self.tomogram,
-            class_name=class_name or found.class_name,
-            voxel_size=found.voxel_size or self.grid.voxel_size,
-            shape=found.shape or self.grid.shape,
+            class_name=class_name or particles.class_name,
+            voxel_size=particles.voxel_size or self.grid.voxel_size,
+            shape=particles.shape or self.grid.shape,
         )
 
 
@@ -154,26 +154,26 @@ def _about(path: Path) -> list[Table]:
             Table(path, name, (named_in[name] or classes) if classes else (), has_column, grid, True, True)
             for name in tomograms
         ]
-    said = tomograms[0] if tomograms else str(side.get("tomogram") or "")
-    return [Table(path, said or called, classes, has_column, grid, False, bool(said))]
+    named_tomogram = tomograms[0] if tomograms else str(side.get("tomogram") or "")
+    return [Table(path, named_tomogram or called, classes, has_column, grid, False, bool(named_tomogram))]
 
 
 def _names(path: Path) -> dict[str, tuple[str, ...]]:
     """Give the tomograms that a table's rows or metadata name, and of each the classes, sorted."""
     try:
         # Positions that are counted from an unknown center are of no interest here.
-        found = read_particles(path, grid=VoxelGrid((1.0, 1.0, 1.0), (2, 2, 2)))
+        particles = read_particles(path, grid=VoxelGrid((1.0, 1.0, 1.0), (2, 2, 2)))
     except DeepictError:
         return {}  # reading it for its positions says what is wrong
     for column in ("tomogram", "class"):
-        names = found.names(column)
+        names = particles.names(column)
         if len(names) > 1 and "" in names:
             raise InputError(
                 f"{path} has rows that do not say their {column} beside rows that do; fill in the empty cells of column {column}"
             )
     return {
-        tomogram: tuple(sorted(name for name in found.of_tomogram(tomogram).names("class") if name))
-        for tomogram in found.names("tomogram") or [""]
+        tomogram: tuple(sorted(name for name in particles.of_tomogram(tomogram).names("class") if name))
+        for tomogram in particles.names("tomogram") or [""]
     }
 
 
