@@ -104,10 +104,10 @@ def first_duplicate(names: Sequence[str]) -> str | None:
     >>> first_duplicate(["a", "b", "A"])
     'A'
     """
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for name in names:
         folded = unicodedata.normalize("NFC", name).casefold()
-        if folded in seen:
+        if folded in earlier:
             return name
-        seen.add(folded)
+        earlier.add(folded)
     return None

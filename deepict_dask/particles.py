@@ -118,8 +118,8 @@ class Particles:
     others: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _ROWS}
-        for name, column in {**known, **self.others}.items():
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name in _ROWS}
+        for name, column in {**columns, **self.others}.items():
             if column is not None and len(column) != len(self.z):
                 raise InputError(f"column {name} has {len(column)} rows where column z has {len(self.z)}")
         for rows, one in (("tomograms", "tomogram"), ("classes", "class_name")):
@@ -141,7 +141,7 @@ class Particles:
                     object.__setattr__(self, name, getattr(grid, name))
 
     @classmethod
-    def from_positions(cls, positions: np.ndarray | Sequence[Sequence[float]], **others: Any) -> Particles:
+    def from_positions(cls, positions: np.ndarray | Sequence[Sequence[float]], **columns: Any) -> Particles:
         """Make particles of which only positions are known; other fields by name.
 
         >>> Particles.from_positions([[1, 2, 3.5]], tomogram="TS_011").x
@@ -155,7 +155,7 @@ class Particles:
             "score_max": np.full(n, np.nan),
             "size": np.zeros(n, np.int64),
         }
-        return cls(z=z, y=y, x=x, **(unknown | others))
+        return cls(z=z, y=y, x=x, **(unknown | columns))
 
     def __len__(self) -> int:
         return len(self.z)
@@ -267,9 +267,9 @@ class Particles:
         table |= dict(zip(COLUMNS[6:9], self._angstrom(names), strict=True))
         table |= {"score": self.score, "score_max": self.score_max, "size": self.size}
         table["touches_edge"] = unknown if self.touches_edge is None else self.touches_edge
-        others = [name for name in RESERVED if name in self.others]
-        others += [name for name in self.others if name not in RESERVED]
-        return table | {name: self.others[name] for name in others}
+        other_names = [name for name in RESERVED if name in self.others]
+        other_names += [name for name in self.others if name not in RESERVED]
+        return table | {name: self.others[name] for name in other_names}
 
     def to_dataframe(self) -> pd.DataFrame:
         """Give the table as a pandas data frame with the columns of `columns`."""
@@ -277,9 +277,9 @@ class Particles:
 
         table = pd.DataFrame(self.columns())
         edge = self.columns()["touches_edge"]
-        known = pd.array(np.where(edge == 1, True, False), dtype="boolean")
-        known[np.asarray(edge == -1)] = pd.NA
-        table["touches_edge"] = known if (edge == -1).any() else known.astype(bool)
+        at_edge = pd.array(np.where(edge == 1, True, False), dtype="boolean")
+        at_edge[np.asarray(edge == -1)] = pd.NA
+        table["touches_edge"] = at_edge if (edge == -1).any() else at_edge.astype(bool)
         return table
 
     def scaled(
@@ -343,19 +343,21 @@ class Particles:
 
     def _angstrom(self, names: np.ndarray) -> list[np.ndarray]:
         """Give z, y and x in A."""
-        found = []
+        columns = []
         for axis, values in enumerate((self.z, self.y, self.x)):
             if self.tomograms is None:
                 edge = np.nan if self.voxel_size is None else self.voxel_size[axis]
-                found.append(values * edge + self.origin[axis] if self.origin[axis] else values * edge)
+                columns.append(values * edge + self.origin[axis] if self.origin[axis] else values * edge)
                 continue
             grids = {name: self.grid_of(name) for name in self.names("tomogram")}
             edges = {n: np.nan if g.voxel_size is None else g.voxel_size[axis] for n, g in grids.items()}
             shifts = {n: g.origin[axis] for n, g in grids.items()}
             edge_of_row = np.array([edges[name] for name in names], np.float64)
             shift_of_row = np.array([shifts[name] for name in names], np.float64)
-            found.append(values * edge_of_row + shift_of_row if shift_of_row.any() else values * edge_of_row)
-        return found
+            columns.append(
+                values * edge_of_row + shift_of_row if shift_of_row.any() else values * edge_of_row
+            )
+        return columns
 
     def _rows(self, rows: np.ndarray) -> Particles:
         chosen: dict[str, Any] = {
@@ -363,8 +365,8 @@ class Particles:
         }
         names = [] if self.tomograms is None else dict.fromkeys(chosen["tomograms"].tolist())
         grids = {name: self.grid_of(name) for name in names}
-        others = {name: column[rows] for name, column in self.others.items()}
-        return replace(self, **chosen, grids=grids, others=others)
+        other_columns = {name: column[rows] for name, column in self.others.items()}
+        return replace(self, **chosen, grids=grids, others=other_columns)
 
 
 _ROWS = (
@@ -423,7 +425,7 @@ def join(tables: Iterable[Particles]) -> Particles:
         edge = np.concatenate([t.columns()["touches_edge"].astype(np.int8) for t in tables])
         edge = edge if (edge == -1).any() else edge.astype(bool)
     names = list(dict.fromkeys(name for t in tables for name in t.others))
-    others = {name: np.concatenate([_or_empty(t, name, tables) for t in tables]) for name in names}
+    other_columns = {name: np.concatenate([_or_empty(t, name, tables) for t in tables]) for name in names}
     same = all(t.attributes == tables[0].attributes for t in tables)
     return Particles(
         **columns,
@@ -433,7 +435,7 @@ def join(tables: Iterable[Particles]) -> Particles:
         tomogram=tables[0].tomogram,
         class_name=tables[0].class_name,
         grids=grids,
-        others=others,
+        others=other_columns,
         attributes=tables[0].attributes if same else {},
     )
 

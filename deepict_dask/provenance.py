@@ -89,8 +89,8 @@ class Provenance:
         """
         if self.stage != expected.stage:
             return f"the stage {self.stage} and not {expected.stage}"
-        if (found := _first_difference(self.settings, expected.settings)) is not None:
-            return found
+        if (changed := _first_difference(self.settings, expected.settings)) is not None:
+            return changed
         for role in [*expected.inputs, *(r for r in self.inputs if r not in expected.inputs)]:
             old, new = self.inputs.get(role), expected.inputs.get(role)
             if old is None or new is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from deepict_dask.api.given import as_tomogram, like, voxel_size_at
 from deepict_dask.api.opening import load_model, open_tomogram
+from deepict_dask.api.tomograms import as_tomogram, like, voxel_size_at
 from deepict_dask.errors import InputError
 from deepict_dask.networks.checkpoint import Model
 

@@ -82,13 +82,13 @@ def open_own(image: Image, voxel_size: float | VoxelSize | None = None) -> xarra
     chunks: tuple[Any, ...] = storage_grid(image.spatial_shape).chunks
     lead = tuple((1,) * n for n in image.shape[:-3])
     array = open_lazily(image.array, (*lead, *chunks))
-    known = {k: v for k, v in image.attributes.items() if k in ("scale", "classes", "model", "source")}
-    own = image.own_grid
-    if own != image.grid and own.voxel_size is not None:
-        known |= {"own_voxel_size": own.voxel_size, "own_shape": own.shape}
+    attributes = {k: v for k, v in image.attributes.items() if k in ("scale", "classes", "model", "source")}
+    own_grid = image.own_grid
+    if own_grid != image.grid and own_grid.voxel_size is not None:
+        attributes |= {"own_voxel_size": own_grid.voxel_size, "own_shape": own_grid.shape}
     if any(image.origin):
-        known["origin"] = image.origin
-    return tomogram(array, voxel_size or image.voxel_size, image.name, start=image.origin, **known)
+        attributes["origin"] = image.origin
+    return tomogram(array, voxel_size or image.voxel_size, image.name, start=image.origin, **attributes)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:

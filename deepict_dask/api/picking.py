@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from deepict_dask.api.given import as_tomogram, start_of, voxel_size_at
+from deepict_dask.api.tomograms import as_tomogram, start_of, voxel_size_at
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import Shape
 from deepict_dask.particles import Particles, join
@@ -73,43 +73,43 @@ def pick(
     from deepict_dask.engine.labelling import as_blocks
     from deepict_dask.engine.picking import check_picking, component_parts, reduce_parts
 
-    given = as_tomogram(probability, "a probability map", (3, 4))
-    known = _classes(given)
+    image = as_tomogram(probability, "a probability map", (3, 4))
+    class_list = _classes(image)
     class_names = [classes] if isinstance(classes, str) else None if classes is None else list(classes)
     options = {
         "threshold": threshold, "min_size": min_size, "max_size": NONE if max_size is None else max_size,
         "connectivity": connectivity, "border": border, "classes": class_names,
     }  # fmt: skip
     settings = load_settings(None, options).pick
-    check_class_names(settings, known, "the probability map")
-    size = voxel_size_at(given)
-    shape: Shape = given.shape[-3:]  # type: ignore[assignment]
-    rules = {name: settings.of_class(name).in_voxels(size) for name in settings.classes or known}
+    check_class_names(settings, class_list, "the probability map")
+    size = voxel_size_at(image)
+    shape: Shape = image.shape[-3:]  # type: ignore[assignment]
+    rules = {name: settings.of_class(name).in_voxels(size) for name in settings.classes or class_list}
     for rule in rules.values():
         check_picking(shape, rule.threshold, rule.connectivity, rule.border)
-    mask = None if region is None else _region(region, given, size)
-    scale = given.attrs.get("scale") if given.dtype.kind == "u" else None
+    mask = None if region is None else _region(region, image, size)
+    scale = image.attrs.get("scale") if image.dtype.kind == "u" else None
     parts = []
     for name, rule in rules.items():
-        voxels = as_blocks(given.data if given.ndim == 3 else given.data[known.index(name)])
-        if given.dtype.kind == "f":
-            voxels = voxels.map_blocks(_probabilities, dtype=given.dtype, meta=voxels._meta)
+        voxels = as_blocks(image.data if image.ndim == 3 else image.data[class_list.index(name)])
+        if image.dtype.kind == "f":
+            voxels = voxels.map_blocks(_probabilities, dtype=image.dtype, meta=voxels._meta)
         parts.append(
             component_parts(
                 voxels, threshold=rule.threshold, connectivity=rule.connectivity, border=rule.border,
                 region=mask, scale=scale,
             )
         )  # fmt: skip
-    found = []
+    tables = []
     for (name, rule), computed in zip(rules.items(), dask.compute(*parts), strict=True):
         table = reduce_parts(
             np.asarray(computed, object), shape, min_size=rule.min_size, max_size=rule.max_size,
-            connectivity=rule.connectivity, border=rule.border, voxel_size=size, tomogram=str(given.name or ""),
-            class_name=name if _is_named(given) else "",
+            connectivity=rule.connectivity, border=rule.border, voxel_size=size, tomogram=str(image.name or ""),
+            class_name=name if _is_named(image) else "",
             attributes={**dataclasses.asdict(rule), "border": list(rule.border), "region": mask is not None},
         )  # fmt: skip
-        found.append(_over_the_specimen(table, given, size))
-    return found[0] if len(found) == 1 else join(found)
+        tables.append(_over_the_specimen(table, image, size))
+    return tables[0] if len(tables) == 1 else join(tables)
 
 
 def _probabilities(block: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ def _probabilities(block: np.ndarray) -> np.ndarray:
     return block
 
 
-def _region(region: Any, given: xarray.DataArray, size: VoxelSize | None) -> da.Array:
+def _region(region: Any, image: xarray.DataArray, size: VoxelSize | None) -> da.Array:
     """Read a region mask by the one rule for masks: inside is above 0, NaN and values between 0 and 1 are refused."""
     import dask.array as da
     import numpy as np
@@ -135,17 +135,17 @@ def _region(region: Any, given: xarray.DataArray, size: VoxelSize | None) -> da.
     from deepict_dask.tomogram import Grid
 
     opened = as_tomogram(region, "a region mask")
-    own, stored = given.attrs.get("own_shape"), readable(opened.data)
+    own_shape, stored = image.attrs.get("own_shape"), readable(opened.data)
     if (
-        own is not None
-        and opened.shape == tuple(own) != given.shape[-3:]
+        own_shape is not None
+        and opened.shape == tuple(own_shape) != image.shape[-3:]
         and hasattr(stored, "__dask_tokenize__")
     ):
         # In a store, on the voxels of the tomogram that the map was rescaled from.
         grids = (
             Grid(opened.shape, voxel_size_at(opened)),  # type: ignore[arg-type]
-            Grid(given.shape[-3:], size),  # type: ignore[arg-type]
-            Grid(tuple(own), tuple(given.attrs["own_voxel_size"])),  # type: ignore[arg-type]
+            Grid(image.shape[-3:], size),  # type: ignore[arg-type]
+            Grid(tuple(own_shape), tuple(image.attrs["own_voxel_size"])),  # type: ignore[arg-type]
         )
         mask = on_grid(Mask(stored, "the region mask", grids[1].shape), *grids)
         return da.from_array(mask, chunks="auto", asarray=False)
@@ -160,31 +160,31 @@ def _inside(block: np.ndarray) -> np.ndarray:
     return mask[:, :, :]
 
 
-def _classes(given: xarray.DataArray) -> list[str]:
+def _classes(image: xarray.DataArray) -> list[str]:
     """Name the classes of a map; one that names none finds particles."""
-    if given.ndim == 4 and "class" in given.coords:
-        return [str(name) for name in given.coords["class"].values]
-    if given.ndim == 4:
-        return [f"class_{i + 1}" for i in range(given.shape[0])]
-    if "class" in given.coords:
-        return [str(given.coords["class"].values)]
-    named = list(given.attrs.get("classes") or [])
+    if image.ndim == 4 and "class" in image.coords:
+        return [str(name) for name in image.coords["class"].values]
+    if image.ndim == 4:
+        return [f"class_{i + 1}" for i in range(image.shape[0])]
+    if "class" in image.coords:
+        return [str(image.coords["class"].values)]
+    named = list(image.attrs.get("classes") or [])
     return named if len(named) == 1 else ["particle"]
 
 
-def _is_named(given: xarray.DataArray) -> bool:
-    return given.ndim == 4 or "class" in given.coords or len(given.attrs.get("classes") or []) == 1
+def _is_named(image: xarray.DataArray) -> bool:
+    return image.ndim == 4 or "class" in image.coords or len(image.attrs.get("classes") or []) == 1
 
 
-def _over_the_specimen(found: Particles, given: xarray.DataArray, size: VoxelSize | None) -> Particles:
+def _over_the_specimen(particles: Particles, image: xarray.DataArray, size: VoxelSize | None) -> Particles:
     """Put positions into the tomogram's own voxels, and tell where the first voxel lies."""
-    own = given.attrs.get("own_voxel_size")
-    shape: Shape | None = given.shape[-3:]  # type: ignore[assignment]
-    if own is not None and size is not None:
-        z, y, x = (a / b for a, b in zip(size, own, strict=True))
-        found = found.scaled((z, y, x), tuple(own))
-        shape = given.attrs.get("own_shape")
-    start = start_of(given)
+    own_size = image.attrs.get("own_voxel_size")
+    shape: Shape | None = image.shape[-3:]  # type: ignore[assignment]
+    if own_size is not None and size is not None:
+        z, y, x = (a / b for a, b in zip(size, own_size, strict=True))
+        particles = particles.scaled((z, y, x), tuple(own_size))
+        shape = image.attrs.get("own_shape")
+    start = start_of(image)
     # A box does not know the tomogram's shape.
-    is_whole = start == tuple(given.attrs.get("origin", (0.0, 0.0, 0.0)))
-    return dataclasses.replace(found, origin=start, shape=shape if is_whole else None)
+    is_whole = start == tuple(image.attrs.get("origin", (0.0, 0.0, 0.0)))
+    return dataclasses.replace(particles, origin=start, shape=shape if is_whole else None)

@@ -39,15 +39,15 @@ class RunTomogram:
         """Names of what is complete."""
         from deepict_dask.io.ome_zarr import open_own_image
 
-        found = []
+        names = []
         for child in self.folder.children():
             if (
                 child.name.endswith(".zarr")
                 and (image := open_own_image(child)) is not None
                 and image.is_complete
             ):
-                found.append(child.name.removesuffix(".zarr"))
-        return found
+                names.append(child.name.removesuffix(".zarr"))
+        return names
 
     @property
     def tomogram(self) -> xarray.DataArray:
@@ -64,13 +64,13 @@ class RunTomogram:
         """The label image, lazy; with a leading ``class`` where there are several."""
         import xarray
 
-        found = [name for name in self.outputs if name.startswith("particles") and name.endswith("_labels")]
-        if not found:
+        names = [name for name in self.outputs if name.startswith("particles") and name.endswith("_labels")]
+        if not names:
             raise InputError(f"{self.folder} holds no label image; pick with --write-labels")
-        if len(found) == 1:
-            return self.open(found[0])
-        classes = [name.removeprefix("particles_").removesuffix("_labels") for name in found]
-        together: xarray.DataArray = xarray.concat([self.open(name) for name in found], dim="class")
+        if len(names) == 1:
+            return self.open(names[0])
+        classes = [name.removeprefix("particles_").removesuffix("_labels") for name in names]
+        together: xarray.DataArray = xarray.concat([self.open(name) for name in names], dim="class")
         return together.assign_coords({"class": classes})
 
     @property

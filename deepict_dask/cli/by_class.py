@@ -11,13 +11,13 @@ from deepict_dask.names import what_is_wrong
 
 
 def read_by_class(
-    given: Iterable[str], option: str, convert: Callable[[str], Any] = lambda text: text
+    items: Iterable[str], option: str, convert: Callable[[str], Any] = lambda text: text
 ) -> Any:
     """Read ``VALUE``, several ``CLASS=VALUE``, or both: the plain one is then that of all other classes.
 
     Parameters
     ----------
-    given : iterable of str
+    items : iterable of str
         As on the command line. What stands before ``=`` is a class if it can be one's name: ``./a=b.mrc`` is a path.
     option : str
         Such as ``"--threshold"``, for the errors.
@@ -42,7 +42,7 @@ def read_by_class(
     0.5
     """
     values: dict[str, Any] = {}
-    for item in given:
+    for item in items:
         name, equals, text = item.partition("=")
         is_of_class = bool(equals) and (name == OTHERS or what_is_wrong(name, is_class=True) is None)
         key = name if is_of_class else OTHERS

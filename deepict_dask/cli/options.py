@@ -75,8 +75,8 @@ def _option(name: str, field: FieldInfo) -> Any:
             multiple=True,
             metavar=f"[CLASS=]{written}",
             help=text + shown,
-            callback=lambda context, option, given: read_by_class(
-                given, flag, lambda value: _read(value, kind, option, context)
+            callback=lambda context, option, items: read_by_class(
+                items, flag, lambda value: _read(value, kind, option, context)
             ),
         )
     return click.option(

@@ -37,12 +37,12 @@ def train_network(
     **options
         Settings by name, over the file's and over those; None is "not given".
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    changes = {name: value for name, value in options.items() if value is not None}
     follow_settings(
         TrainSettings,
         EXAMPLE,
         settings,
-        assigned(assign, TrainSettings) | given,
+        assigned(assign, TrainSettings) | changes,
         quiet=quiet,
         defaults=defaults,
         overwrite=overwrite,

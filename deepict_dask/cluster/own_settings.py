@@ -29,7 +29,7 @@ def own_settings() -> dict[str, Any]:
     import dask
     import distributed.config  # noqa: F401  (its defaults are known from here on)
 
-    own: dict[str, Any] = copy.deepcopy(dask.config.merge(*dask.config.defaults))
+    settings: dict[str, Any] = copy.deepcopy(dask.config.merge(*dask.config.defaults))
     link = dask.config.get("distributed.dashboard.link", None)
     try:
         link.format(**os.environ | {"scheme": "http", "host": "127.0.0.1", "port": "1"})
@@ -41,9 +41,9 @@ def own_settings() -> dict[str, Any]:
     changes = BEHAVIOR | ({"distributed.dashboard.link": link} if link else {})
     for name, value in changes.items():
         *path, last = name.split(".")
-        section = own
+        section = settings
         for step in path:
             section = section[step]
         section[last] = value
-    own["temporary-directory"] = folder if usable else None
-    return own
+    settings["temporary-directory"] = folder if usable else None
+    return settings

@@ -96,16 +96,16 @@ def _children_print_to_file() -> Iterator[Callable[[], str]]:
     except OSError:
         yield lambda: ""
         return
-    own = sys.stderr
+    stderr = sys.stderr
     # In memory, where there is such a thing: a disk may be full.
     with (
         open(os.memfd_create("stderr"), "w+b")
         if hasattr(os, "memfd_create")
         else tempfile.TemporaryFile() as file
     ):
-        if own is not None and getattr(own, "name", None) in (2, "<stderr>"):
-            own.flush()
-            sys.stderr = forgiving_text(terminal, own.encoding)
+        if stderr is not None and getattr(stderr, "name", None) in (2, "<stderr>"):
+            stderr.flush()
+            sys.stderr = forgiving_text(terminal, stderr.encoding)
         os.dup2(file.fileno(), 2)
 
         def last_line() -> str:
@@ -117,5 +117,5 @@ def _children_print_to_file() -> Iterator[Callable[[], str]]:
             yield last_line
         finally:
             os.dup2(terminal, 2)
-            sys.stderr = own
+            sys.stderr = stderr
             os.close(terminal)

@@ -149,12 +149,12 @@ class TomogramOverrides(Section):
             )
         return {key: value for key, value in sections.items() if value is not None}
 
-    def given(self) -> dict[str, dict[str, Any]]:
-        """Give the settings that are given, by section."""
+    def by_section(self) -> dict[str, dict[str, Any]]:
+        """Give what is set, by section."""
         return self.model_dump(exclude_unset=True)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, TomogramOverrides) and self.given() == other.given()
+        return isinstance(other, TomogramOverrides) and self.by_section() == other.by_section()
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -221,5 +221,5 @@ class Settings(Section):
         (0.4, 0.5)
         """
         common = self.model_dump(exclude={"tomograms"})
-        overrides = self.tomograms[name].given() if name in self.tomograms else {}
+        overrides = self.tomograms[name].by_section() if name in self.tomograms else {}
         return Settings.model_validate(merge_trees(Settings, common, overrides))

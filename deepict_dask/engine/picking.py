@@ -144,20 +144,20 @@ def reduce_parts(
     """
     check_sizes(min_size, max_size)
     blocks = list(parts.flat) if isinstance(parts, np.ndarray) else list(parts)
-    found, _ = merge_components(blocks, shape, connectivity)
+    components, _ = merge_components(blocks, shape, connectivity)
     largest = np.inf if max_size is None else max_size
-    keep = np.flatnonzero((found.size > min_size) & (found.size <= largest))
-    z, y, x = found.centroids[keep].T
-    lower, upper = found.lower[keep].astype(np.int64), found.upper[keep].astype(np.int64)
+    keep = np.flatnonzero((components.size > min_size) & (components.size <= largest))
+    z, y, x = components.centroids[keep].T
+    lower, upper = components.lower[keep].astype(np.int64), components.upper[keep].astype(np.int64)
     edge = np.asarray(border)
     return Particles(
         label=keep + 1,
         z=z,
         y=y,
         x=x,
-        score=found.mean_score[keep],
-        score_max=found.max_score[keep],
-        size=found.size[keep],
+        score=components.mean_score[keep],
+        score_max=components.max_score[keep],
+        size=components.size[keep],
         touches_edge=((lower <= edge) | (upper >= np.asarray(shape) - edge)).any(axis=1),
         bounding_box=np.stack([lower, upper], axis=1),
         voxel_size=None if voxel_size is None else per_axis(voxel_size),

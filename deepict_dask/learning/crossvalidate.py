@@ -187,19 +187,19 @@ def _write(
 def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     summary = []
     for key in dict.fromkeys((row["class"], row["kind"]) for row in rows):
-        own = [row for row in rows if (row["class"], row["kind"]) == key]
+        of_class = [row for row in rows if (row["class"], row["kind"]) == key]
         for word in ("mean", "std"):
             row: dict[str, Any] = {
                 "fold": word,
                 "class": key[0],
                 "kind": key[1],
-                "status": f"{len(own)} folds",
+                "status": f"{len(of_class)} folds",
             }
             for name in (*NUMBERS, "validation_dice"):
-                known = [r[name] for r in own if r[name] is not None]
+                numbers = [r[name] for r in of_class if r[name] is not None]
                 if word == "mean":
-                    row[name] = fmean(known) if known else None
+                    row[name] = fmean(numbers) if numbers else None
                 else:
-                    row[name] = stdev(known) if len(known) > 1 else None
+                    row[name] = stdev(numbers) if len(numbers) > 1 else None
             summary.append(row)
     return summary

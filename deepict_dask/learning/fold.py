@@ -75,12 +75,12 @@ def absolute(training: TrainSettings, data: Location) -> TrainSettings:
     def one(path: str) -> str:
         return Location.of(path).url
 
-    def some(given: Any) -> Any:
-        if isinstance(given, dict):
-            return {name: some(value) for name, value in given.items()}
-        if isinstance(given, LabelSettings):
-            return given.model_copy(update={"path": one(given.path)})
-        return given and one(given)
+    def some(paths: Any) -> Any:
+        if isinstance(paths, dict):
+            return {name: some(value) for name, value in paths.items()}
+        if isinstance(paths, LabelSettings):
+            return paths.model_copy(update={"path": one(paths.path)})
+        return paths and one(paths)
 
     tomograms = [
         t.model_copy(
@@ -103,14 +103,14 @@ def make_fold(
     overwrite: bool,
 ) -> Fold:
     """Put a fold together, with all that its result depends on."""
-    own = training.model_dump(
+    compared = training.model_dump(
         mode="json", exclude={"name", "output", "data", "description", "license", "tomograms", "hardware"}
     )
-    own["precision"], own["tomograms"] = training.hardware.precision, identity
+    compared["precision"], compared["tomograms"] = training.hardware.precision, identity
     pick = settings.pick.model_copy(
         update={"formats": ["csv", *(f for f in settings.pick.formats if f != "csv")]}
     )
-    decides: dict[str, Any] = {"training": own, "held_out": list(held_out)}
+    decides: dict[str, Any] = {"training": compared, "held_out": list(held_out)}
     if held_out:
         kept = {"segment": settings.segment, "pick": pick, "judge": settings.judge}
         decides |= {key: section.model_dump(mode="json") for key, section in kept.items()}
@@ -177,8 +177,8 @@ def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
         if not post.is_wanted():
             raise WorkError(f"{fold.name} was given up after epoch {epochs[-1].epoch}") from None
         best = max(epochs, key=lambda e: e.mean_dice)
-        found = _about_epoch(best) | {"epochs": epochs[-1].epoch, "ended_by": "pruned", "pruned": True}
-        result |= found | {"history": [e.mean_dice for e in epochs], "pooled": [], "tomograms": []}
+        about = _about_epoch(best) | {"epochs": epochs[-1].epoch, "ended_by": "pruned", "pruned": True}
+        result |= about | {"history": [e.mean_dice for e in epochs], "pooled": [], "tomograms": []}
         write_result(fold.folder / RESULT, fold.made_by, result)
         return result
     pooled, single = judge(
@@ -209,7 +209,7 @@ def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
 def _at_post(fold: Fold, post: Post) -> TrainSettings:
     """Give the settings of the training itself: what it sees, where it writes, what it may use."""
     whole = fold.training
-    seen = [t for t, n in zip(whole.tomograms, names_of(whole), strict=True) if n not in fold.held_out]
+    tomograms = [t for t, n in zip(whole.tomograms, names_of(whole), strict=True) if n not in fold.held_out]
     h = whole.hardware
     threads = h.threads or post.threads
     workers = h.loader_workers
@@ -217,7 +217,7 @@ def _at_post(fold: Fold, post: Post) -> TrainSettings:
         workers = min(8, post.threads // 4)
     # The GPU of this worker; those of other workers train other networks.
     hardware = h.model_copy(update={"threads": threads, "loader_workers": workers, "gpus": h.gpus or 1})
-    return whole.model_copy(update={"tomograms": seen, "output": fold.folder.url, "hardware": hardware})
+    return whole.model_copy(update={"tomograms": tomograms, "output": fold.folder.url, "hardware": hardware})
 
 
 def _about_epoch(best: Epoch) -> dict[str, Any]:

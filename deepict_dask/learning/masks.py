@@ -134,14 +134,14 @@ def _refuse_changed_positions(target: Location, made_by: Provenance, tomogram: s
             )
 
 
-def _check_names(settings: MaskSettings, known: Sequence[str]) -> None:
+def _check_names(settings: MaskSettings, classes: Sequence[str]) -> None:
     for way in ("radius", "radius_nm", "shape"):
         value = getattr(settings, way)
         for name in value if isinstance(value, dict) else ():
-            if name not in (OTHERS, *known):
+            if name not in (OTHERS, *classes):
                 raise InputError(
                     f"{way} is given for class {name!r}, of which there are no positions; there are "
-                    f"{', '.join(known)}"
+                    f"{', '.join(classes)}"
                 )
 
 
@@ -153,10 +153,10 @@ def _check_positions(
     shape: tuple[int, ...],
     reporter: Reporter,
 ) -> int:
-    own = particles.voxel_size
-    if own is not None and not same_voxel_size(own, voxel_size):
+    positions_size = particles.voxel_size
+    if positions_size is not None and not same_voxel_size(positions_size, voxel_size):
         raise InputError(
-            f"the positions of class {name!r} are in voxels of {own[0]:g} A, but {tomogram} has voxels of "
+            f"the positions of class {name!r} are in voxels of {positions_size[0]:g} A, but {tomogram} has voxels of "
             f"{voxel_size[0]:g} A; scale them to the tomogram's voxels first"
         )
     p = particles.positions
@@ -209,8 +209,10 @@ def _check_radius(
         return
     if all(2 * r < n for r, n in zip(shapes.radius, shape, strict=True)):
         return
-    given = value_for(settings.radius, name)
-    value, unit = (given, "voxels") if given is not None else (value_for(settings.radius_nm, name), "nm")
+    in_voxels = value_for(settings.radius, name)
+    value, unit = (
+        (in_voxels, "voxels") if in_voxels is not None else (value_for(settings.radius_nm, name), "nm")
+    )
     assert value is not None
     raise InputError(
         f"a sphere of radius {value:g} {unit} for class {name!r} is {2 * max(shapes.radius):.0f} voxels wide, more than "

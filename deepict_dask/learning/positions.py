@@ -49,25 +49,27 @@ def read_positions(
             reporter.warn(
                 f"{table.path} is of tomogram {table.tomogram!r}; taken for {tomogram.name!r}, since it is of no other"
             )
-    found: dict[str, Particles] = {}
+    positions: dict[str, Particles] = {}
     for name, table in opened.items():
         particles = _in_voxels_of(tomogram, table, name)
-        others = [n for n, t in opened.items() if n != name and t.path.resolve() == table.path.resolve()]
-        if len(particles) and others and not table.has_column:
+        other_classes = [
+            n for n, t in opened.items() if n != name and t.path.resolve() == table.path.resolve()
+        ]
+        if len(particles) and other_classes and not table.has_column:
             raise InputError(
-                f"{table.path} is given for the classes {name!r} and {others[0]!r}, and has no column class that says "
+                f"{table.path} is given for the classes {name!r} and {other_classes[0]!r}, and has no column class that says "
                 "which row is of which; add that column, or give a table per class"
             )
         if not len(particles) and not may_be_absent:
             raise InputError(f"{table.path} has no particles of class {name!r}{_instead(table)}")
-        found[name] = particles
-    if may_be_absent and not any(map(len, found.values())):
+        positions[name] = particles
+    if may_be_absent and not any(map(len, positions.values())):
         for name, table in opened.items():
             if len(_in_voxels_of(tomogram, table, next(iter(table.classes), name))):
                 raise InputError(
                     f"{table.path} has no particles of class {', '.join(map(repr, opened))}{_instead(table, name)}"
                 )
-    return found
+    return positions
 
 
 def _open(path: str, class_name: str, tomogram: str) -> Table:
@@ -96,14 +98,14 @@ def _in_voxels_of(tomogram: Image | Source, table: Table, class_name: str) -> Pa
     grid = VoxelGrid(tomogram.voxel_size, (z, y, x), tomogram.origin or (0.0, 0.0, 0.0))
     try:
         # What the table itself says of its voxels comes first.
-        found = table.read(class_name)
+        particles = table.read(class_name)
     except NeedsGridError:
-        found = table.read(class_name, grid)
-    own, target = found.voxel_size, grid.voxel_size
-    if own is None or target is None or same_voxel_size(own, target):
-        return found
-    a, b, c = (p / q for p, q in zip(own, target, strict=True))
-    return found.scaled((a, b, c), target)
+        particles = table.read(class_name, grid)
+    source, target = particles.voxel_size, grid.voxel_size
+    if source is None or target is None or same_voxel_size(source, target):
+        return particles
+    a, b, c = (p / q for p, q in zip(source, target, strict=True))
+    return particles.scaled((a, b, c), target)
 
 
 def _instead(table: Table, name: str | None = None) -> str:

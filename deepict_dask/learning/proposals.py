@@ -134,9 +134,9 @@ class PaperSearch:
         """Choose the best value, the first of those that are equal; what was kept before comes first of all."""
         candidates = [self.best, *(self.best | {name: value} for value in self.space[name])]
         scored = [(self.scores.get(_key(c)), c) for c in candidates]
-        known = [(score, c) for score, c in scored if score is not None]
-        if known:
-            self.best = max(known, key=lambda pair: pair[0])[1]
+        measured = [(score, c) for score, c in scored if score is not None]
+        if measured:
+            self.best = max(measured, key=lambda pair: pair[0])[1]
 
 
 def _key(chosen: Chosen) -> tuple[Any, ...]:

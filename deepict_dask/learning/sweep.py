@@ -133,19 +133,19 @@ def _write(
     reporter: Reporter,
 ) -> Sweep:
     names = list(settings.search.space)
-    known = [t for t in trials if t.status == "done" and t.score is not None]
-    best = max(known, key=lambda t: t.score or 0.0, default=None)
+    scored = [t for t in trials if t.status == "done" and t.score is not None]
+    best = max(scored, key=lambda t: t.score or 0.0, default=None)
     rows = [_row(t, t is best) for t in trials]
     extra = ("validation_dice", "f1", "best_f1", "auprc", "epochs", "seconds", "model", "error")
     files = [write_rows(output / _TABLE, ("trial", *names, "status", "score", "best", *extra), rows)]
-    if known:
+    if scored:
         try:
             files.append(plot_trials(output / _PLOT, rows, names, _WORDS[settings.search.score]))
         except InputError as error:
             reporter.warn(str(error))
     if best is not None:
-        found = with_hyperparameters(settings.training, best.chosen)
-        (output / _BEST).write(commented_yaml(found))
+        best_settings = with_hyperparameters(settings.training, best.chosen)
+        (output / _BEST).write(commented_yaml(best_settings))
         files.append(output / _BEST)
     side = {
         "complete": all(t.status in ("done", "pruned") for t in trials),

@@ -29,7 +29,7 @@ _FEW = 8
 def make_targets(
     name: str,
     t: TomogramSettings,
-    own: Image,
+    ingested: Image,
     image: Image,
     settings: TrainSettings,
     folder: Location,
@@ -43,7 +43,7 @@ def make_targets(
         Of the tomogram.
     t : TomogramSettings
         Its positions and masks. A table without rows and a mask without voxels say that there is nothing in it.
-    own, image : Image
+    ingested, image : Image
         The tomogram as it came, and as it is trained on.
     settings : TrainSettings
         Of the training.
@@ -66,15 +66,17 @@ def make_targets(
     """
     classes = settings.class_names
     if isinstance(t.masks, str):
-        return _own_masks(name, t.masks, classes, own, image)
+        return _own_masks(name, t.masks, classes, ingested, image)
     channels: dict[str, Channel] = {}
     identity: Any = {}
     if at_positions := t.at_positions(classes):
-        channels, identity = _spheres(name, t, at_positions, own, image, settings, folder, work)
+        channels, identity = _spheres(name, t, at_positions, ingested, image, settings, folder, work)
     if t.masks:
         checksums = {}
-        for class_name, given in t.masks.items():
-            channels[class_name], checksums[class_name] = _mask(class_name, given, own, image, folder, work)
+        for class_name, entry in t.masks.items():
+            channels[class_name], checksums[class_name] = _mask(
+                class_name, entry, ingested, image, folder, work
+            )
         identity = {"positions": identity, "masks": checksums} if identity else checksums
     # None: this tomogram has nothing of the class.
     return Channels([channels.get(n) for n in classes], image.shape), identity  # type: ignore[arg-type]
@@ -90,8 +92,8 @@ def check_shared_masks(t: TomogramSettings) -> None:
     """
     users: dict[str, list[str]] = defaultdict(list)
     values: dict[str, list[int]] = defaultdict(list)
-    for class_name, given in t.masks.items() if isinstance(t.masks, dict) else ():
-        labels = given if isinstance(given, LabelSettings) else LabelSettings(path=given)
+    for class_name, entry in t.masks.items() if isinstance(t.masks, dict) else ():
+        labels = entry if isinstance(entry, LabelSettings) else LabelSettings(path=entry)
         where = str(Location.of(labels.path))
         users[where].append(class_name)
         values[where] += labels.values or [0]
@@ -111,7 +113,7 @@ def _spheres(
     name: str,
     t: TomogramSettings,
     classes: Sequence[str],
-    own: Image,
+    ingested: Image,
     image: Image,
     settings: TrainSettings,
     folder: Location,
@@ -121,10 +123,12 @@ def _spheres(
     assert t.positions is not None
     tables = {n: t.positions if isinstance(t.positions, str) else t.positions[n] for n in classes}
     # In the voxels of what is trained on; rescaling keeps the center of the first voxel in place.
-    factor = tuple(a / b for a, b in zip(own.voxel_size or (), image.voxel_size or (), strict=True))
+    factor = tuple(a / b for a, b in zip(ingested.voxel_size or (), image.voxel_size or (), strict=True))
     present = {
-        n: p if image.shape == own.shape else p.scaled(factor, image.voxel_size)  # type: ignore[arg-type]
-        for n, p in read_positions(tables, replace(own, name=name), work.reporter, may_be_absent=True).items()
+        n: p if image.shape == ingested.shape else p.scaled(factor, image.voxel_size)  # type: ignore[arg-type]
+        for n, p in read_positions(
+            tables, replace(ingested, name=name), work.reporter, may_be_absent=True
+        ).items()
         if len(p)
     }
     if not present:
@@ -155,13 +159,13 @@ def _warn_of_radius(c: ClassSettings, image: Image, patch: int, work: Work) -> N
 
 
 def _mask(
-    class_name: str, given: str | LabelSettings, own: Image, image: Image, folder: Location, work: Work
+    class_name: str, entry: str | LabelSettings, ingested: Image, image: Image, folder: Location, work: Work
 ) -> tuple[Channel, Any]:
     """Open the mask of one class, and read it once."""
-    labels = given if isinstance(given, LabelSettings) else LabelSettings(path=given)
+    labels = entry if isinstance(entry, LabelSettings) else LabelSettings(path=entry)
     values = tuple(labels.values) if labels.values else None
     what = f"the mask of class {class_name!r}"
-    source, mask = open_mask(labels.path, image.grid, own.grid, what=what, values=values)
+    source, mask = open_mask(labels.path, image.grid, ingested.grid, what=what, values=values)
     file, n_inside = read_contents(source, work, folder)
     n_voxels = int(np.prod(source.shape))
     if n_inside == n_voxels and values is None:
@@ -170,12 +174,12 @@ def _mask(
             "mask is 0 outside"
         )
     if n_inside == 0:
-        work.reporter.say(f"{what} {source.path} is empty, so there is none in {own.name}")
+        work.reporter.say(f"{what} {source.path} is empty, so there is none in {ingested.name}")
     return Channel(mask), file.checksum if values is None else [file.checksum, *values]
 
 
 def _own_masks(
-    name: str, path: str, classes: Sequence[str], own: Image, image: Image
+    name: str, path: str, classes: Sequence[str], ingested: Image, image: Image
 ) -> tuple[Channels, Any]:
     """Open what `deepict-dask masks` wrote."""
     made = open_image(path)

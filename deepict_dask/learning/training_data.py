@@ -102,12 +102,12 @@ def prepare_training_data(
             target=target,
             equalize=settings.equalize,
         )
-        own, image = prepared.own, prepared.image
-        channels, identity = make_targets(name, t, own, image, settings, folder / name, work)
+        ingested, image = prepared.ingested, prepared.image
+        channels, identity = make_targets(name, t, ingested, image, settings, folder / name, work)
         statistics = image.statistics
         tomograms.append(
             TrainingTomogram(
-                name, image.array, statistics.mean, statistics.std, channels, _box(t, own, image)
+                name, image.array, statistics.mean, statistics.std, channels, _box(t, ingested, image)
             )
         )
         identities[name] = {"tomogram": _compared(image), "target": identity, "box": t.box}
@@ -121,11 +121,11 @@ def prepare_training_data(
     return TrainingData(tuple(tomograms), voxel_size, done[0], identities)
 
 
-def _box(t: TomogramSettings, own: Image, image: Image) -> tuple[slice, slice, slice] | None:
+def _box(t: TomogramSettings, ingested: Image, image: Image) -> tuple[slice, slice, slice] | None:
     if t.box is None:
         return None
     parts = []
-    for axis, n, m in zip("zyx", own.shape, image.shape, strict=True):
+    for axis, n, m in zip("zyx", ingested.shape, image.shape, strict=True):
         start, stop = t.box.get(axis, (0, n))  # type: ignore[call-overload]
         parts.append(slice(round(start * m / n), min(round(stop * m / n), m)))
     return parts[0], parts[1], parts[2]

@@ -90,10 +90,10 @@ class Trials:
 
     def with_earlier(self, search: OptunaSearch) -> list[Trial]:
         """Give the trials of all sessions, but those that failed or were interrupted and were tried again."""
-        known = {t.number: t for t in self.trials}
-        found: list[Trial] = []
+        by_number = {t.number: t for t in self.trials}
+        trials: list[Trial] = []
         for proposal, word, score in search.earlier():
-            trial = known.get(proposal.number)
+            trial = by_number.get(proposal.number)
             if trial is None:
                 trial = Trial(proposal.number, proposal.chosen, word, score)
                 if word == "failed":
@@ -101,9 +101,9 @@ class Trials:
                 else:
                     folds = self._folds(proposal.chosen, with_hyperparameters(self.training, proposal.chosen))
                     trial.results = {f.name: r for f in folds if (r := f.result()) is not None}
-            found.append(trial)
-        ended = [t.chosen for t in found if t.status != "failed"]
-        return [t for t in found if t.status != "failed" or t.chosen not in ended]
+            trials.append(trial)
+        ended = [t.chosen for t in trials if t.status != "failed"]
+        return [t for t in trials if t.status != "failed" or t.chosen not in ended]
 
     def _folds(self, chosen: dict[str, Any], training: TrainSettings) -> list[Fold]:
         called, folds = _called(chosen), []

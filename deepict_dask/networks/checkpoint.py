@@ -325,9 +325,11 @@ def _read_pth(file: Path, entries: Mapping[str, Any]) -> tuple[ModelCard, State]
 
 def _described(descriptor: Any) -> dict[str, Any]:
     """Give what the original's descriptor says; nothing where it is something else."""
-    said = vars(descriptor) if isinstance(descriptor, Record) else descriptor
+    fields = vars(descriptor) if isinstance(descriptor, Record) else descriptor
     return (
-        {key: value for key, value in said.items() if isinstance(key, str)} if isinstance(said, dict) else {}
+        {key: value for key, value in fields.items() if isinstance(key, str)}
+        if isinstance(fields, dict)
+        else {}
     )
 
 

@@ -78,15 +78,15 @@ def judge(
         own_folder = folder / "held_out" / name
         prepared = _prepared(t, name, training, work)
         probability = segment(prepared.image, own_folder / "probability.zarr", model, segment_settings, work)
-        for found in pick(probability, own_folder, pick_settings, work):
-            if found.class_name in t.at_positions(classes):
+        for picked_class in pick(probability, own_folder, pick_settings, work):
+            if picked_class.class_name in t.at_positions(classes):
                 picked = replace(
-                    read_particles(found.tables[0]),
+                    read_particles(picked_class.tables[0]),
                     tomogram=name,
-                    class_name=found.class_name,
-                    voxel_size=prepared.own.voxel_size,
+                    class_name=picked_class.class_name,
+                    voxel_size=prepared.ingested.voxel_size,
                 )
-                truth = _truth(t, name, found.class_name, prepared.own)
+                truth = _truth(t, name, picked_class.class_name, prepared.ingested)
                 picks.append((_in_box(picked, t), _in_box(truth, t)))
         if t.masks is not None:
             maps.append((probability.path, t))
@@ -95,8 +95,8 @@ def judge(
     done: list[Evaluation] = []
     plot = find_spec("matplotlib") is not None
     if picks:
-        first, *others = picks
-        done.append(evaluate(*first, pairs=others, tolerance=settings.tolerance, reporter=work.reporter))
+        first, *other_picks = picks
+        done.append(evaluate(*first, pairs=other_picks, tolerance=settings.tolerance, reporter=work.reporter))
         write_evaluation(done[-1], folder / "evaluation", plot=plot)
     if maps:
         done.append(_compare_voxels(maps, classes, pick_settings, work.reporter))
@@ -150,11 +150,13 @@ def _prepared(t: TomogramSettings, name: str, training: TrainSettings, work: Wor
     )
 
 
-def _truth(t: TomogramSettings, name: str, class_name: str, own: Image) -> Particles:
+def _truth(t: TomogramSettings, name: str, class_name: str, ingested: Image) -> Particles:
     assert t.positions is not None
     path = t.positions if isinstance(t.positions, str) else t.positions[class_name]
     table = find_tables(path)[0]
-    return replace(table.read(class_name), tomogram=name, class_name=class_name, voxel_size=own.voxel_size)
+    return replace(
+        table.read(class_name), tomogram=name, class_name=class_name, voxel_size=ingested.voxel_size
+    )
 
 
 def _in_box(particles: Particles, t: TomogramSettings) -> Particles:
@@ -174,20 +176,22 @@ def _truth_masks(
     """Give the mask of each class, and which of its values are the class."""
     if isinstance(t.masks, dict):
         return {
-            n: (given.path, tuple(given.values) if given.values else None)
-            if isinstance(given, LabelSettings)
-            else (given, None)
-            for n, given in t.masks.items()
+            n: (mask.path, tuple(mask.values) if mask.values else None)
+            if isinstance(mask, LabelSettings)
+            else (mask, None)
+            for n, mask in t.masks.items()
         }
     assert t.masks is not None
     made = open_image(t.masks)
-    known = made.classes or []
-    if made.array.ndim != 3 or not set(classes) <= set(known):
+    stored_classes = made.classes or []
+    if made.array.ndim != 3 or not set(classes) <= set(stored_classes):
         raise InputError(
             f"the masks {t.masks} of {t.tomogram} are not one volume of {', '.join(classes)} to compare voxels with; "
             "give positions, or a volume per class"
         )
-    return {n: (t.masks, (known.index(n) + 1,) if len(known) > 1 else None) for n in classes}
+    return {
+        n: (t.masks, (stored_classes.index(n) + 1,) if len(stored_classes) > 1 else None) for n in classes
+    }
 
 
 def _compare_voxels(
@@ -196,7 +200,7 @@ def _compare_voxels(
     settings: PickSettings,
     reporter: Reporter,
 ) -> Evaluation:
-    found: list[Evaluation] = []
+    evaluations: list[Evaluation] = []
     for n in classes:
         compared = [(path, t) for path, t in maps if n not in t.at_positions(classes)]
         if not compared:
@@ -207,7 +211,7 @@ def _compare_voxels(
                 f"class {n!r} has different values in the masks; give a volume per class instead"
             )
         pairs = [(path, mask) for (path, _), (mask, _) in zip(compared, truths, strict=True)]
-        found.append(
+        evaluations.append(
             evaluate_voxels(
                 *pairs[0],
                 pairs=pairs[1:],
@@ -219,10 +223,10 @@ def _compare_voxels(
         )
     return Evaluation(
         "voxels",
-        [s for e in found for s in e.tomograms],
-        [s for e in found for s in e.pooled],
+        [s for e in evaluations for s in e.tomograms],
+        [s for e in evaluations for s in e.pooled],
         {
-            "classes": list(dict.fromkeys(s.class_name for e in found for s in e.pooled)),
+            "classes": list(dict.fromkeys(s.class_name for e in evaluations for s in e.pooled)),
             "threshold": settings.threshold,
         },
     )

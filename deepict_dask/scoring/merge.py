@@ -180,8 +180,8 @@ def merge(
     """
     output = Location.of(output)
     edges = None if voxel_size is None else per_axis(voxel_size)
-    found = [table for path in tables for table in find_tables(path)]
-    groups = _groups(found, class_name)
+    found_tables = [table for path in tables for table in find_tables(path)]
+    groups = _groups(found_tables, class_name)
     if not groups:
         raise InputError(f"there are no picks of class {class_name!r} in {', '.join(map(str, tables))}")
     settings: dict[str, Any] = {
@@ -193,9 +193,11 @@ def merge(
     }
     unions = []
     for (tomogram, name), members in sorted(groups.items()):
-        given = [_read(t, name, edges) for t in members]
-        union = merge_particles(given, semi_axes, unit=unit, direction=direction, first_wins=first_wins)
-        unions.append((replace(union, tomogram=tomogram or union.tomogram), members, sum(map(len, given))))
+        particles = [_read(t, name, edges) for t in members]
+        union = merge_particles(particles, semi_axes, unit=unit, direction=direction, first_wins=first_wins)
+        unions.append(
+            (replace(union, tomogram=tomogram or union.tomogram), members, sum(map(len, particles)))
+        )
     if split_name(output.name)[1] is not None:
         places = [output] * len(unions)
         everything = join([union for union, _, _ in unions]) if len(unions) > 1 else unions[0][0]
@@ -252,11 +254,11 @@ def _is_readable(side: Location) -> bool:
 
 def _groups(tables: Sequence[Table], class_name: str | None) -> dict[tuple[str, str], list[Table]]:
     """Find which tables belong together: by tomogram and class."""
-    known = sorted({name for t in tables for name in t.classes})
-    if class_name is None and len(known) > 1 and not all(t.classes for t in tables):
+    classes = sorted({name for t in tables for name in t.classes})
+    if class_name is None and len(classes) > 1 and not all(t.classes for t in tables):
         nameless = next(t.path for t in tables if not t.classes)
         raise InputError(
-            f"other tables hold the classes {', '.join(known)} and {nameless} does not say its own; "
+            f"other tables hold the classes {', '.join(classes)} and {nameless} does not say its own; "
             "choose one with --class"
         )
     # A table that does not say its tomogram is of the only one that the others say.
@@ -271,7 +273,7 @@ def _groups(tables: Sequence[Table], class_name: str | None) -> dict[tuple[str, 
     groups: dict[tuple[str, str], list[Table]] = {}
     for table in tables:
         # A table that names no class, such as an annotation, holds the one that the others hold.
-        names = [class_name] if class_name is not None else list(table.classes or known[:1] or [""])
+        names = [class_name] if class_name is not None else list(table.classes or classes[:1] or [""])
         if table.is_named or in_folders:
             tomogram = table.tomogram
         else:
@@ -287,8 +289,8 @@ def _is_in_folder(table: Table) -> bool:
 
 
 def _read(table: Table, class_name: str, edges: VoxelSize | None) -> Particles:
-    found = table.read(class_name or None, VoxelGrid(edges))
-    return found if edges is None else replace(found, voxel_size=edges)
+    particles = table.read(class_name or None, VoxelGrid(edges))
+    return particles if edges is None else replace(particles, voxel_size=edges)
 
 
 def _named(tables: Sequence[Particles]) -> str:

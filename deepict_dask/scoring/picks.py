@@ -19,7 +19,7 @@ from deepict_dask.tomogram import VoxelSize, per_axis
 TOLERANCE = 135.0
 """Largest distance in A between a pick and the true position that it is, as in the paper."""
 
-Given = Particles | str
+ParticlesOrPath = Particles | str
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +37,10 @@ class _Matched:
 
 
 def evaluate(
-    picks: Given,
-    truth: Given,
+    picks: ParticlesOrPath,
+    truth: ParticlesOrPath,
     *,
-    pairs: Iterable[tuple[Given, Given]] = (),
+    pairs: Iterable[tuple[ParticlesOrPath, ParticlesOrPath]] = (),
     tolerance: float = TOLERANCE,
     voxel_size: float | VoxelSize | None = None,
     class_name: str | Sequence[str] | None = None,
@@ -90,8 +90,8 @@ def evaluate(
     if not (np.isfinite(tolerance) and tolerance > 0):
         raise InputError(f"tolerance {tolerance!r} is not a positive distance in A")
     matched: list[_Matched] = []
-    given = [(picks, truth), *pairs]
-    for some_picks, some_truth in given:
+    compared = [(picks, truth), *pairs]
+    for some_picks, some_truth in compared:
         for one, other in _paired(some_picks, some_truth, class_names, reporter):
             matched.append(_match(one, other, tolerance, edges))
     for sentence in dict.fromkeys(remark for m in matched for remark in m.remarks):
@@ -106,22 +106,25 @@ def evaluate(
             "tolerance": tolerance,
             "voxel_size": edges,
             "classes": classes,
-            "pairs": [[str(a), str(b)] for a, b in given],
+            "pairs": [[str(a), str(b)] for a, b in compared],
         },
     )
 
 
 def _match(picks: Particles, truth: Particles, tolerance: float, edges: VoxelSize | None) -> _Matched:
-    own, its = edges or picks.voxel_size or truth.voxel_size, edges or truth.voxel_size or picks.voxel_size
-    if own is None or its is None:
+    picks_size, truth_size = (
+        edges or picks.voxel_size or truth.voxel_size,
+        edges or truth.voxel_size or picks.voxel_size,
+    )
+    if picks_size is None or truth_size is None:
         raise InputError(
             f"nothing says the voxel size of the picks in {picks.tomogram or 'the tomogram'}; "
             "give it with --voxel-size (in A)"
         )
     # In units of one voxel edge: where voxels are cubes of one size positions stay as they are.
-    unit = its[0]
-    picked = picks.positions * (np.array(own) / unit)
-    true = truth.positions * (np.array(its) / unit)
+    unit = truth_size[0]
+    picked = picks.positions * (np.array(picks_size) / unit)
+    true = truth.positions * (np.array(truth_size) / unit)
     pairs = match(picked, true, tolerance / unit)
     added = added_matches(picked, true, picks.score, tolerance / unit)
     class_name = picks.class_name or truth.class_name
@@ -232,7 +235,7 @@ def _told_apart(matched: list[_Matched]) -> list[_Matched]:
 
 
 def _paired(
-    picks: Given, truth: Given, class_names: Sequence[str], reporter: Reporter
+    picks: ParticlesOrPath, truth: ParticlesOrPath, class_names: Sequence[str], reporter: Reporter
 ) -> list[tuple[Particles, Particles]]:
     """Pair picks and truth by class and tomogram."""
     if (
@@ -273,12 +276,12 @@ def _renamed(pattern: str, name: str) -> list[Table]:
     tables = find_tables(pattern.replace("{name}", name))
     if len(tables) > 1 and any(t.is_part for t in tables):
         # A table of several tomograms: the rows of this one.
-        own = [t for t in tables if t.tomogram == name]
-        if not own:
+        of_tomogram = [t for t in tables if t.tomogram == name]
+        if not of_tomogram:
             raise InputError(
                 f"{tables[0].path} holds no rows of {name}, but of {_listed({t.tomogram for t in tables})}"
             )
-        return own
+        return of_tomogram
     if len(tables) > 1:
         raise InputError(f"{pattern} names several tables for {name}; let it name one")
     return [replace(tables[0], tomogram=name)]
@@ -288,13 +291,13 @@ def _classes(
     picked: Sequence[Particles | Table], true: Sequence[Particles | Table], class_names: Sequence[str]
 ) -> list[str | None]:
     """Choose the classes to evaluate; None stands for everything, where nobody names a class."""
-    of_picks = sorted({name for t in picked for name in _known(t)})
-    of_truth = sorted({name for t in true for name in _known(t)})
+    of_picks = sorted({name for t in picked for name in _classes_of(t)})
+    of_truth = sorted({name for t in true for name in _classes_of(t)})
     for name in class_names:
-        for tables, known, what in ((picked, of_picks, "picks"), (true, of_truth, "truth")):
-            if known and name not in known and all(_known(t) for t in tables):
+        for tables, available, what in ((picked, of_picks, "picks"), (true, of_truth, "truth")):
+            if available and name not in available and all(_classes_of(t) for t in tables):
                 raise InputError(
-                    f"there is no class {name!r} in the {what}, but {', '.join(known)}; give one with --class"
+                    f"there is no class {name!r} in the {what}, but {', '.join(available)}; give one with --class"
                 )
     if class_names:
         return list(class_names)
@@ -312,7 +315,7 @@ def _classes(
     return list(of_truth) or [None]
 
 
-def _known(table: Particles | Table) -> tuple[str, ...]:
+def _classes_of(table: Particles | Table) -> tuple[str, ...]:
     """Give the classes that a table names; the only one of a nameless network is none."""
     if isinstance(table, Table):
         return table.classes
@@ -321,7 +324,7 @@ def _known(table: Particles | Table) -> tuple[str, ...]:
 
 
 def _holds(table: Particles | Table, class_name: str | None) -> bool:
-    return class_name is None or not _known(table) or class_name in _known(table)
+    return class_name is None or not _classes_of(table) or class_name in _classes_of(table)
 
 
 def _paired_by_name(
@@ -372,7 +375,7 @@ def _both(
 def _read(table: Particles | Table, class_name: str | None, grid: VoxelGrid) -> Particles:
     if isinstance(table, Table):
         return table.read(class_name, grid)
-    if class_name is None or not _known(table):
+    if class_name is None or not _classes_of(table):
         return table
     return table.of_class(class_name)
 

@@ -95,12 +95,12 @@ def evaluate_voxels(
     class_names = [class_name] if isinstance(class_name, str) else list(class_name or ())
     counted: list[tuple[str, str, VoxelCounts]] = []
     all_pairs = [(maps, truth), *pairs]
-    for given, there in all_pairs:
-        where = Location.of(given)
+    for map_path, truth_path in all_pairs:
+        where = Location.of(map_path)
         paths = [where] if where.is_file() or is_zarr(where) else list(find_maps(where))
-        if len(paths) > 1 and "{name}" not in str(there):
+        if len(paths) > 1 and "{name}" not in str(truth_path):
             raise InputError(
-                f"{given} holds {len(paths)} probability maps; write {{name}} in the path of the truth where "
+                f"{map_path} holds {len(paths)} probability maps; write {{name}} in the path of the truth where "
                 "the tomogram's name belongs"
             )
         for path in paths:
@@ -109,7 +109,7 @@ def evaluate_voxels(
                     (
                         name,
                         volume.name,
-                        _count(volume, there, name, threshold, truth_value, resample, reporter),
+                        _count(volume, truth_path, name, threshold, truth_value, resample, reporter),
                     )
                 )
     names = [(c, n) for c, n, _ in counted]
@@ -120,8 +120,8 @@ def evaluate_voxels(
     by_class = {c: [(n, counts) for name, n, counts in counted if name == c] for c in classes}
     return Evaluation(
         "voxels",
-        [_scores(c, n, [counts]) for c, found in by_class.items() for n, counts in found],
-        [_scores(c, POOLED, [counts for _, counts in found]) for c, found in by_class.items()],
+        [_scores(c, n, [counts]) for c, of_class in by_class.items() for n, counts in of_class],
+        [_scores(c, POOLED, [counts for _, counts in of_class]) for c, of_class in by_class.items()],
         {
             "threshold": threshold,
             "truth_value": truth_value,
@@ -158,17 +158,17 @@ def _volumes(where: Location, class_names: Sequence[str]) -> dict[str, _Volume]:
         grid = mask_grid(source)
         name = (class_names or [""])[0]
         return {name: _Volume(str(where), tomogram_name(where), array, grid, grid, None, is_mask)}
-    known = image.classes or [""]
+    classes = image.classes or [""]
     for name in class_names:
-        if image.classes and name not in known:
-            raise InputError(f"there is no class {name!r} in {where}; it has {', '.join(known)}")
+        if image.classes and name not in classes:
+            raise InputError(f"there is no class {name!r} in {where}; it has {', '.join(classes)}")
     scale = image.attributes.get("scale") if image.dtype.kind == "u" else None
-    chosen = list(class_names) or known
+    chosen = list(class_names) or classes
     return {
         name: _Volume(
             image.path,
             image.name,
-            _channel(image, known.index(name) if name in known else 0),
+            _channel(image, classes.index(name) if name in classes else 0),
             image.grid,
             image.own_grid,
             scale,

@@ -45,16 +45,16 @@ def check_run(folder: Location, *, deep: bool = False) -> Iterator[Finding]:
     InputError
         If there is nothing of a run in it.
     """
-    found = False
+    is_run = False
     for place in (folder, *(child for child in folder.children() if child.is_folder())):
         for child in place.children():
             if child.name.endswith(".zarr") and child.is_folder():
-                found = True
+                is_run = True
                 yield _image(child, deep)
             elif child.name.startswith("particles") and child.suffix == ".json":
-                found = True
+                is_run = True
                 yield _tables(child)
-    if not found:
+    if not is_run:
         raise InputError(
             f"{folder} holds nothing that a run left; give a run folder, or that of a tomogram in it"
         )

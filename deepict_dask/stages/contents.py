@@ -26,14 +26,14 @@ from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.work import Work
 
 
-def file_of(source: Source, known: FileInput | None = None) -> FileInput:
+def file_of(source: Source, before: FileInput | None = None) -> FileInput:
     """Describe a file without reading its voxels.
 
     Parameters
     ----------
     source : Source
         Of the file.
-    known : FileInput, optional
+    before : FileInput, optional
         What was read of it before.
 
     Returns
@@ -42,8 +42,8 @@ def file_of(source: Source, known: FileInput | None = None) -> FileInput:
         With the checksum that is known, where the file was not touched since; else without.
     """
     file = FileInput(Location.of(source.path).name, None, source.identity().to_json())
-    if known is not None and known.checksum is not None and known.identity == file.identity:
-        return replace(file, checksum=known.checksum)
+    if before is not None and before.checksum is not None and before.identity == file.identity:
+        return replace(file, checksum=before.checksum)
     return file
 
 
@@ -84,8 +84,8 @@ def plain(source: Source, scratch: Location, core: Shape, reporter: Reporter) ->
         If a worker has not the memory for a chunk.
     """
     if source.is_packed or source.needs_staging(core):
-        found = workers()
-        check_chunk(source, None if found is None else found.memory)
+        cluster = workers()
+        check_chunk(source, None if cluster is None else cluster.memory)
         done = "unpacked" if source.is_packed else "decoded, since its chunks are larger than a block,"
         n_bytes = math.prod(source.shape) * source.dtype.itemsize
         reporter.say(f"{source.path} is {done} into {scratch} ({n_bytes / 1e9:.2g} GB) while it is read")

@@ -55,8 +55,8 @@ class Target:
         """Give the spectrum; the first time for a tomogram this computes."""
         if self._spectrum is None:
             assert self.source is not None
-            found = extract_spectrum(self.source, self.source.voxel_size, self.convention).compute()
-            self._spectrum = _finite(found, f"the target {self.source.path}")
+            spectrum = extract_spectrum(self.source, self.source.voxel_size, self.convention).compute()
+            self._spectrum = _finite(spectrum, f"the target {self.source.path}")
         return self._spectrum
 
     @property
@@ -64,16 +64,16 @@ class Target:
         """What is doubtful in the header of the tomogram."""
         return () if self.source is None else self.source.volume.warnings
 
-    def known_file(self, known: FileInput | None) -> FileInput:
+    def known_file(self, before: FileInput | None) -> FileInput:
         """Give the file without reading it: with its checksum where it is known and the file was not touched."""
         if self.file.checksum is not None or self.source is None:
             return self.file
-        return file_of(self.source, known)
+        return file_of(self.source, before)
 
-    def read(self, known: FileInput | None, work: Work, scratch: Location) -> FileInput:
+    def read(self, before: FileInput | None, work: Work, scratch: Location) -> FileInput:
         """Give the file with its checksum: the one that is known if it was not touched, else it is read."""
         if self.file.checksum is None and self.source is not None:
-            self.file = self.known_file(known)
+            self.file = self.known_file(before)
             if self.file.checksum is None:
                 self.file, _ = read_contents(self.source, work, scratch)
         return self.file
@@ -162,8 +162,8 @@ def equalize(
         float32, complete, with statistics.
     """
     finished = open_own(output)
-    known = finished.provenance if finished is not None and finished.is_complete else None
-    target.read(None if known is None else known.file("target"), work, output.parent)
+    before = finished.provenance if finished is not None and finished.is_complete else None
+    target.read(None if before is None else before.file("target"), work, output.parent)
     made_by = made_by_equalize(tomogram.provenance, target.file, settings)
     if is_finished(output, made_by, overwrite=work.overwrite):
         work.keep("equalize")
@@ -191,11 +191,11 @@ def equalize(
             threads=work.threads or 1,
         )
     else:
-        (own,) = dask.compute(
+        (spectrum,) = dask.compute(
             extract_spectrum(tomogram.array, tomogram.voxel_size, "physical", mean=statistics.mean)
         )
-        gain = physical_gain(own, target.spectrum(), settings.cutoff, settings.smooth)
-        halo, error = choose_halo(gain, own)
+        gain = physical_gain(spectrum, target.spectrum(), settings.cutoff, settings.smooth)
+        halo, error = choose_halo(gain, spectrum)
         work.reporter.say(
             f"{tomogram.name}: gain applied with a halo of {halo[0]} voxels, {100 * error:.2f} % from the whole"
         )

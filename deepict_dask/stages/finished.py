@@ -152,9 +152,9 @@ def check_tomogram(image: Image) -> None:
         If it was moved from the folder of another one.
     """
     beside = image.location.parent / "tomogram.zarr"
-    own = open_own(beside)
-    if own is not None and own.is_complete and own.name != image.name:
+    ingested = open_own(beside)
+    if ingested is not None and ingested.is_complete and ingested.name != image.name:
         raise DamagedOutputError(
-            f"{image.path} is of tomogram {image.name!r}, but lies beside {own.name!r}; move it back to the folder of its "
+            f"{image.path} is of tomogram {image.name!r}, but lies beside {ingested.name!r}; move it back to the folder of its "
             "tomogram"
         )

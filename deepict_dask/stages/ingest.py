@@ -51,20 +51,20 @@ def ingest(source: Source, output: Location, settings: IngestSettings, work: Wor
     InputError
         For an unknown voxel size, NaN, a constant tomogram, or a file that is changed meanwhile.
     """
-    if (own := own_image(source, settings)) is not None:
+    if (own_output := own_image(source, settings)) is not None:
         work.keep("ingest")
-        return own
+        return own_output
     for sentence in source.warnings:
         work.reporter.warn(sentence)
     finished = open_own(output)
-    known = finished.provenance if finished is not None and finished.is_complete else None
-    made_by = made_by_ingest(source, settings, known)
-    if known is not None and made_by.file("source").checksum is None:  # type: ignore[union-attr]
+    before = finished.provenance if finished is not None and finished.is_complete else None
+    made_by = made_by_ingest(source, settings, before)
+    if before is not None and made_by.file("source").checksum is None:  # type: ignore[union-attr]
         file, _ = read_contents(source, work, output.parent)
         made_by = made_by.with_file("source", file)
     if is_finished(output, made_by, overwrite=work.overwrite):
         work.keep("ingest")
-        if known != made_by:
+        if before != made_by:
             # The same voxels in a file that was copied or touched: from now on it is known by its new stamps.
             update_attributes(output, made_by=made_by.to_json())
         return open_image(output)
@@ -105,11 +105,11 @@ def open_as_set(path: str, settings: IngestSettings, name: str | None = None) ->
     )
 
 
-def made_by_ingest(source: Source, settings: IngestSettings, known: Provenance | None = None) -> Provenance:
+def made_by_ingest(source: Source, settings: IngestSettings, before: Provenance | None = None) -> Provenance:
     """Give the provenance of an ingested tomogram; the checksum is known only where the file was not touched."""
     decides = {"voxel_size": source.voxel_size, **settings.model_dump(mode="json", exclude={"voxel_size"})}
     return Provenance(
-        "ingest", {"source": file_of(source, None if known is None else known.file("source"))}, decides
+        "ingest", {"source": file_of(source, None if before is None else before.file("source"))}, decides
     )
 
 
@@ -162,8 +162,8 @@ def _write(
         checksum = volume_checksum((p.digest for p in parts), source.shape, source.dtype)
         read = made_by.with_file("source", replace(file, checksum=checksum))
         about = {"name": file.name, "bytes": source.n_bytes, "checksum": checksum}
-        found = {"statistics": asdict(statistics), "made_by": read.to_json(), "source": about}
-        return found if origin is None else found | {"origin": origin}
+        attributes = {"statistics": asdict(statistics), "made_by": read.to_json(), "source": about}
+        return attributes if origin is None else attributes | {"origin": origin}
 
     form = Form("tomogram", source.name, source.voxel_size, grid.core, settings.zarr_version)
     with plain(source, output.parent, grid.core, work.reporter) as readable:

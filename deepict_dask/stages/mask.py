@@ -70,10 +70,10 @@ class Mask:
         """
         if self.factor == (1.0, 1.0, 1.0):
             return self._inside(self._read(tuple(region)))
-        own: Shape = tuple(self.source.shape[-3:])
+        stored_shape: Shape = tuple(self.source.shape[-3:])
         shown = [
             np.minimum(np.rint(np.arange(*r.indices(m)) * f).astype(int), n - 1)
-            for r, f, m, n in zip(region, self.factor, self.shape, own, strict=True)
+            for r, f, m, n in zip(region, self.factor, self.shape, stored_shape, strict=True)
         ]
         read = self._read(tuple(slice(i[0], i[-1] + 1) for i in shown))
         return self._inside(read)[np.ix_(*(i - i[0] for i in shown))]
@@ -82,8 +82,8 @@ class Mask:
         return self.shape[0]
 
     def __dask_tokenize__(self) -> Any:
-        own = self.source.__dask_tokenize__()
-        return "mask", own, self.shape, self.factor, self.threshold, self.scale, self.channel, self.values
+        token = self.source.__dask_tokenize__()
+        return "mask", token, self.shape, self.factor, self.threshold, self.scale, self.channel, self.values
 
     def _read(self, region: tuple[slice, ...]) -> np.ndarray:
         return np.asarray(self.source[region if self.channel is None else (self.channel, *region)])
@@ -211,5 +211,7 @@ def _fits(grid: Grid, other: Grid) -> bool:
 
 def _nearest(mask: Mask, grid: Grid, image_grid: Grid) -> Mask:
     assert grid.voxel_size is not None and image_grid.voxel_size is not None
-    a, b, c = (here / own for here, own in zip(image_grid.voxel_size, grid.voxel_size, strict=True))
+    a, b, c = (
+        image_edge / edge for image_edge, edge in zip(image_grid.voxel_size, grid.voxel_size, strict=True)
+    )
     return replace(mask, shape=image_grid.shape, factor=(a, b, c))

@@ -69,23 +69,23 @@ def check_memory(needed: Memory, what: str, way_out: str) -> None:
     InputError
         If the smallest worker has less. Without a cluster there is no limit to compare with.
     """
-    found = workers()
-    if found is None or found.memory is None or needed.total <= USABLE * found.memory:
+    cluster = workers()
+    if cluster is None or cluster.memory is None or needed.total <= USABLE * cluster.memory:
         return
     digits = 1
-    while digits < 9 and f"{needed.total / 1e9:.{digits}f}" == f"{USABLE * found.memory / 1e9:.{digits}f}":
+    while digits < 9 and f"{needed.total / 1e9:.{digits}f}" == f"{USABLE * cluster.memory / 1e9:.{digits}f}":
         digits += 1
     digits = max(3, digits)
     raise InputError(
-        f"{what} need {needed.total / 1e9:.{digits}f} GB per worker, but a worker of {found.memory / 1e9:.{digits}f} GB "
-        f"can use {USABLE * found.memory / 1e9:.{digits}f} GB; {way_out}"
+        f"{what} need {needed.total / 1e9:.{digits}f} GB per worker, but a worker of {cluster.memory / 1e9:.{digits}f} GB "
+        f"can use {USABLE * cluster.memory / 1e9:.{digits}f} GB; {way_out}"
     )
 
 
 def worker_threads() -> int:
     """Give the most threads that a worker has; 1 without a cluster."""
-    found: Workers | None = workers()
-    return 1 if found is None else found.threads
+    cluster: Workers | None = workers()
+    return 1 if cluster is None else cluster.threads
 
 
 def ingest(grid: BlockGrid, itemsize: int, threads: int | None = None) -> Memory:
@@ -192,8 +192,8 @@ def equalize_deepict(
     if voxels <= large:
         return _memory(BASE + 12 * voxels, store, threads)
     if n_workers is None:
-        found = workers()
-        n_workers = 1 if found is None else found.number
+        cluster = workers()
+        n_workers = 1 if cluster is None else cluster.number
     return _memory(BASE + 12 * voxels // n_workers, max(store, 4 * _PENCIL), threads)
 
 
@@ -229,10 +229,10 @@ def segment(
         voxels times the classes.
     """
     padded = _padded(core, halo)
-    seen = 64**3 * (core[2] // 40) if in_boxes else padded
+    voxels = 64**3 * (core[2] // 40) if in_boxes else padded
     base = BASE_TORCH if runtime == "torch" else BASE
     results = math.prod(core) * architecture.out_classes
-    once = base + seen * architecture.activation_bytes(runtime)
+    once = base + voxels * architecture.activation_bytes(runtime)
     return _memory(once, padded * (itemsize + 8) + 8 * results, threads)
 
 

@@ -109,8 +109,8 @@ class EqualizeStep:
     def look(self, inputs: Sequence[Provenance], output: Location) -> Look:
         """Look at the image; a target that was touched since it was read has to be read again to know."""
         image = open_own(output)
-        known = None if image is None or image.provenance is None else image.provenance.file("target")
-        file = self.target.known_file(known)
+        before = None if image is None or image.provenance is None else image.provenance.file("target")
+        file = self.target.known_file(before)
         made_by = made_by_equalize(inputs[0], file, self.settings)
         refusal = check_output(output, made_by)
         return Look(made_by, "" if refusal is None and file.checksum is None else refusal)
@@ -260,11 +260,11 @@ class TomogramPlan:
         OutputExistsError, DamagedOutputError
             If something is in the way, or is damaged.
         """
-        known: dict[str, Provenance] = {}
+        made: dict[str, Provenance] = {}
         for node in self.nodes:
-            look = node.step.look([known[name] for name in node.inputs], node.output)
+            look = node.step.look([made[name] for name in node.inputs], node.output)
             if look.made_by is not None:
-                known[node.name] = look.made_by
+                made[node.name] = look.made_by
             yield node, look
 
 
@@ -313,7 +313,7 @@ def plan_tomogram(
         _prepare(nodes, shared, source, folder, "", voxel_size, target, settings)
     for network in networks:
         end = f"_{network.name}" if network.name else ""
-        seen = _prepare(
+        prepared = _prepare(
             nodes, shared, source, folder, end, network.voxel_size, network.target, network.equalize
         )
         mapped, picked = f"segment{end}", f"pick{end}"
@@ -326,7 +326,7 @@ def plan_tomogram(
             "segment",
             SegmentStep(network.model, network.segment),
             folder / f"probability{end}.zarr",
-            (seen,),
+            (prepared,),
         )
         jobs = pick_jobs(
             name,

@@ -20,13 +20,13 @@ class Prepared:
 
     Attributes
     ----------
-    own : Image
+    ingested : Image
         As it came.
     image : Image
         As a network is to see it; the same where nothing had to be done.
     """
 
-    own: Image
+    ingested: Image
     image: Image
 
 

@@ -88,13 +88,13 @@ def write_settings(folder: Location, settings: Settings, names: list[str]) -> No
     """
     before = read_settings(folder / FILE)
     if before is not None:
-        others = [
+        other_names = [
             child.name
             for child in folder.children()
             if child.is_folder() and child.name not in names and (child / FILE).exists()
         ]
-        if others:
-            settings = _beside(before, settings, names, others)
+        if other_names:
+            settings = _beside(before, settings, names, other_names)
     _write(folder / FILE, settings)
 
 
@@ -103,29 +103,31 @@ def write_effective(folder: Location, settings: Settings) -> None:
     _write(folder / FILE, settings)
 
 
-def _beside(before: Settings, settings: Settings, names: list[str], others: list[str]) -> Settings:
+def _beside(before: Settings, settings: Settings, names: list[str], other_names: list[str]) -> Settings:
     """Put what differs for some tomograms beside the defaults of a run."""
-    own = {name: before.tomograms[name].given() for name in others if name in before.tomograms}
+    overrides = {
+        name: before.tomograms[name].by_section() for name in other_names if name in before.tomograms
+    }
     base = before.model_copy(update={"tomograms": {}})
     for name in names:
         if differs := _differences(base, settings.for_tomogram(name)):
-            own[name] = differs
+            overrides[name] = differs
     tree = {
         **base.model_dump(mode="json"),
-        "tomograms": own,
+        "tomograms": overrides,
         "cluster": settings.cluster.model_dump(mode="json"),
     }
     return Settings.model_validate(tree)
 
 
 def _differences(base: Settings, settings: Settings) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    differences: dict[str, dict[str, Any]] = {}
     for section in ("ingest", "equalize", "segment", "pick"):
         old: Mapping[str, Any] = getattr(base, section).model_dump(mode="json")
         new: Mapping[str, Any] = getattr(settings, section).model_dump(mode="json")
         if changed := {key: value for key, value in new.items() if value != old[key]}:
-            found[section] = changed
-    return found
+            differences[section] = changed
+    return differences
 
 
 def _write(file: Location, settings: Settings) -> None:

@@ -86,10 +86,10 @@ def read_record(side: Location) -> TableRecord | None:
     for name in tables:
         if (wrong := what_is_wrong(name, longest=255)) is not None:
             raise DamagedOutputError(f"{side} names a table {name!r:.120}, which {wrong}; {WAY_OUT}")
-    known = {key: content[key] for key in content if key not in ("made_by", "tables", "complete")}
-    if content.get("complete") is True and not isinstance(known.get("n_particles"), int):
+    facts = {key: content[key] for key in content if key not in ("made_by", "tables", "complete")}
+    if content.get("complete") is True and not isinstance(facts.get("n_particles"), int):
         raise DamagedOutputError(f"{side} does not say how many particles there are; {WAY_OUT}")
-    return TableRecord(made_by, tables, known, content.get("complete") is True)
+    return TableRecord(made_by, tables, facts, content.get("complete") is True)
 
 
 def check_tables(side: Location, expected: Provenance, names: list[str]) -> str | None:

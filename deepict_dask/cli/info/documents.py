@@ -83,9 +83,11 @@ def describe_list(path: Path) -> Facts:
     """Describe a list of tomograms."""
     from deepict_dask.io.inputs import find_inputs
 
-    found = find_inputs([str(path)])
-    names = ", ".join(i.name for i in found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-    return {"what": f"list of {len(found)} tomogram{'s' * (len(found) > 1)}", "names": names}
+    inputs = find_inputs([str(path)])
+    names = ", ".join(i.name for i in inputs[:8]) + (
+        f" and {len(inputs) - 8} more" if len(inputs) > 8 else ""
+    )
+    return {"what": f"list of {len(inputs)} tomogram{'s' * (len(inputs) > 1)}", "names": names}
 
 
 def _text(path: Path) -> str:

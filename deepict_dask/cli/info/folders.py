@@ -71,11 +71,13 @@ def _of_inputs(path: Path) -> Facts:
     from deepict_dask.io.inputs import find_inputs
 
     try:
-        found = find_inputs([str(path)])
+        inputs = find_inputs([str(path)])
     except InputError:
         raise InputError(
             f"{path} is neither a run folder nor a tomogram, and holds no tomogram; give a file, an OME-Zarr group or "
             "a run folder"
         ) from None
-    names = ", ".join(i.name for i in found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-    return {"what": f"folder of {len(found)} tomogram{'s' * (len(found) > 1)}", "names": names}
+    names = ", ".join(i.name for i in inputs[:8]) + (
+        f" and {len(inputs) - 8} more" if len(inputs) > 8 else ""
+    )
+    return {"what": f"folder of {len(inputs)} tomogram{'s' * (len(inputs) > 1)}", "names": names}

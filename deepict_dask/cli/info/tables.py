@@ -13,18 +13,18 @@ def describe(path: Path) -> Facts:
     from deepict_dask.io.tables import read_particles
     from deepict_dask.io.tables.overview import overview
 
-    found = overview(path)
-    facts: Facts = {"what": found.kind, "rows" if "score" in found.kind else "particles": found.n_rows}
-    if "particle" not in found.kind:
-        facts = {"what": found.kind, "rows": found.n_rows}
-    facts["columns"] = ", ".join(found.columns[:20]) + (" ..." if len(found.columns) > 20 else "")
-    for name, counts in (("tomograms", found.tomograms), ("classes", found.classes)):
+    table = overview(path)
+    facts: Facts = {"what": table.kind, "rows" if "score" in table.kind else "particles": table.n_rows}
+    if "particle" not in table.kind:
+        facts = {"what": table.kind, "rows": table.n_rows}
+    facts["columns"] = ", ".join(table.columns[:20]) + (" ..." if len(table.columns) > 20 else "")
+    for name, counts in (("tomograms", table.tomograms), ("classes", table.classes)):
         if counts:
             shown = ", ".join(f"{key} ({n})" for key, n in list(counts.items())[:10])
             facts[name] = shown + (f" and {len(counts) - 10} more" if len(counts) > 10 else "")
-    for name, (low, high) in found.ranges.items():
+    for name, (low, high) in table.ranges.items():
         facts[name] = f"{low:.4g} to {high:.4g}"
-    if "particle" in found.kind:
+    if "particle" in table.kind:
         try:
             particles = read_particles(path)
         except DeepictError as error:

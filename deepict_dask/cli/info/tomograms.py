@@ -50,21 +50,21 @@ def _voxels(source: Any) -> Facts:
         values, share = sample(source, _SAMPLE)
     except DeepictError as error:
         return {"voxels": f"cannot be read: {error}"}
-    found = histogram(values)
+    distribution = histogram(values)
     where = "" if share == 1 else f" (of {share:.1%} of the voxels)"
-    if found is None:
+    if distribution is None:
         return {"voxels": f"none is a finite number{where}"}
     facts: Facts = {
-        "voxels": f"{found.low:.6g} to {found.high:.6g}, mean {found.mean:.6g}, std {found.std:.6g}{where}",
-        "histogram": f"|{found.line(plain=is_plain_terminal())}|",
+        "voxels": f"{distribution.low:.6g} to {distribution.high:.6g}, mean {distribution.mean:.6g}, std {distribution.std:.6g}{where}",
+        "histogram": f"|{distribution.line(plain=is_plain_terminal())}|",
     }
-    if found.n_not_finite:
-        facts["not finite"] = f"{found.n_not_finite} voxels are NaN or infinite{where}"
-    if found.largest_deviation > _FAR:
-        facts["outliers"] = f"up to {found.largest_deviation:.0f} standard deviations from the mean"
-    if found.share > _MANY:
-        facts["commonest value"] = f"{found.commonest:g}, in {found.share:.0%} of the voxels"
-    if share == 1 and (sentence := source.contradiction(found.low, found.high)):
+    if distribution.n_not_finite:
+        facts["not finite"] = f"{distribution.n_not_finite} voxels are NaN or infinite{where}"
+    if distribution.largest_deviation > _FAR:
+        facts["outliers"] = f"up to {distribution.largest_deviation:.0f} standard deviations from the mean"
+    if distribution.share > _MANY:
+        facts["commonest value"] = f"{distribution.commonest:g}, in {distribution.share:.0%} of the voxels"
+    if share == 1 and (sentence := source.contradiction(distribution.low, distribution.high)):
         facts["contradiction"] = sentence
     return facts
 

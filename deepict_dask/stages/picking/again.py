@@ -94,7 +94,7 @@ def plan_pick(runs: Sequence[str], change: Change) -> tuple[list[MapToPick], lis
     """
     change(Settings())  # what is wrong with what is asked is not the maps' fault
     maps, failed = [], []
-    for location in dict.fromkeys(m for given in runs for m in find_maps(Location.of(given))):
+    for location in dict.fromkeys(m for path in runs for m in find_maps(Location.of(path))):
         try:
             image = open_image(location)
             check_map(image)
@@ -115,9 +115,9 @@ def plan_pick(runs: Sequence[str], change: Change) -> tuple[list[MapToPick], lis
 
 def used_settings(folder: Location, run: Location, name: str) -> Settings:
     """Give the settings that were in effect for a tomogram; the defaults where no run left any."""
-    own = read_settings(folder / FILE)
-    if own is not None:
-        return own
+    of_tomogram = read_settings(folder / FILE)
+    if of_tomogram is not None:
+        return of_tomogram
     of_run = read_settings(run / FILE)
     return Settings() if of_run is None else of_run.for_tomogram(name)
 

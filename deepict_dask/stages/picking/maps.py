@@ -16,7 +16,7 @@ from deepict_dask.stages.finished import check_tomogram
 from deepict_dask.stages.mask import Mask
 
 
-def find_maps(given: Location) -> Iterator[Location]:
+def find_maps(place: Location) -> Iterator[Location]:
     """Find the probability maps in a run folder, or take one as it is named.
 
     Raises
@@ -24,18 +24,18 @@ def find_maps(given: Location) -> Iterator[Location]:
     InputError
         Where there is none.
     """
-    if is_zarr(given):
-        yield given
+    if is_zarr(place):
+        yield place
         return
     maps = [
         child
-        for folder in (given, *(c for c in given.children() if c.is_folder()))
+        for folder in (place, *(c for c in place.children() if c.is_folder()))
         for child in folder.children()
         if child.name.startswith("probability") and child.name.endswith(".zarr")
     ]
     if not maps:
         raise InputError(
-            f"{given} holds no probability map; give a run folder, the folder of a tomogram in it, "
+            f"{place} holds no probability map; give a run folder, the folder of a tomogram in it, "
             "or a probability.zarr"
         )
     yield from maps

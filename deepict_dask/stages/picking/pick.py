@@ -145,8 +145,12 @@ def _find_particles(
 
 def in_own_voxels(particles: Particles, probability: Image) -> Particles:
     """Give positions in the voxels of the tomogram as it came, where it was rescaled for the network."""
-    own = probability.own_grid
-    if own != probability.grid and own.voxel_size is not None and probability.voxel_size is not None:
-        z, y, x = (a / b for a, b in zip(probability.voxel_size, own.voxel_size, strict=True))
-        particles = particles.scaled((z, y, x), own.voxel_size)
-    return replace(particles, shape=own.shape, origin=probability.origin)
+    own_grid = probability.own_grid
+    if (
+        own_grid != probability.grid
+        and own_grid.voxel_size is not None
+        and probability.voxel_size is not None
+    ):
+        z, y, x = (a / b for a, b in zip(probability.voxel_size, own_grid.voxel_size, strict=True))
+        particles = particles.scaled((z, y, x), own_grid.voxel_size)
+    return replace(particles, shape=own_grid.shape, origin=probability.origin)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 _KEPT = ("own_voxel_size", "own_shape", "origin", "source")
 
 
-def as_tomogram(given: Any, what: str = "a tomogram", ndim: tuple[int, ...] = (3,)) -> xarray.DataArray:
+def as_tomogram(value: Any, what: str = "a tomogram", ndim: tuple[int, ...] = (3,)) -> xarray.DataArray:
     """Take what a user gives for a tomogram, map or mask.
 
     Parameters
     ----------
-    given : xarray.DataArray, numpy or dask array, or path
+    value : xarray.DataArray, numpy or dask array, or path
         Dims (z, y, x); what has no names of dims is taken to be in this order, and has no voxel size.
     what : str
         For sentences.
@@ -36,38 +36,38 @@ def as_tomogram(given: Any, what: str = "a tomogram", ndim: tuple[int, ...] = (3
     """
     import xarray
 
-    if isinstance(given, (str, os.PathLike)):
+    if isinstance(value, (str, os.PathLike)):
         from deepict_dask.api.opening import open_tomogram
 
-        given = open_tomogram(given)
-    if not isinstance(given, xarray.DataArray):
-        if not hasattr(given, "ndim") or not hasattr(given, "dtype"):
+        value = open_tomogram(value)
+    if not isinstance(value, xarray.DataArray):
+        if not hasattr(value, "ndim") or not hasattr(value, "dtype"):
             raise InputError(
                 f"{what} is a DataArray from open_tomogram, an array with axes (z, y, x) or a path, not a "
-                f"{type(given).__name__}"
+                f"{type(value).__name__}"
             )
         # Before it is wrapped: xarray's own errors name its dims only.
-        _check_axes(given, what, ndim)
-        given = tomogram(given, None)
-    _check_axes(given, what, ndim)
-    dims = ("class", "z", "y", "x")[-given.ndim :]
-    if set(given.dims) != set(dims):
-        raise InputError(f"{what} has dims {dims}, not {given.dims}; rename or choose")
-    if given.dtype.kind not in "fiub":
-        raise InputError(f"{what} has voxels of type {given.dtype}, which are no real numbers")
-    return given.transpose(*dims)
+        _check_axes(value, what, ndim)
+        value = tomogram(value, None)
+    _check_axes(value, what, ndim)
+    dims = ("class", "z", "y", "x")[-value.ndim :]
+    if set(value.dims) != set(dims):
+        raise InputError(f"{what} has dims {dims}, not {value.dims}; rename or choose")
+    if value.dtype.kind not in "fiub":
+        raise InputError(f"{what} has voxels of type {value.dtype}, which are no real numbers")
+    return value.transpose(*dims)
 
 
-def _check_axes(given: Any, what: str, ndim: tuple[int, ...]) -> None:
-    if given.ndim in ndim:
+def _check_axes(value: Any, what: str, ndim: tuple[int, ...]) -> None:
+    if value.ndim in ndim:
         return
-    if given.ndim == 4 and "class" in getattr(given, "dims", ()):
-        names = ", ".join(map(str, given.coords["class"].values)) if "class" in given.coords else "several"
+    if value.ndim == 4 and "class" in getattr(value, "dims", ()):
+        names = ", ".join(map(str, value.coords["class"].values)) if "class" in value.coords else "several"
         raise InputError(f'{what} has one class, not {names}; choose one with .sel({{"class": NAME}})')
-    raise InputError(f"{what} has axes (z, y, x), not the {given.ndim} of shape {tuple(given.shape)}")
+    raise InputError(f"{what} has axes (z, y, x), not the {value.ndim} of shape {tuple(value.shape)}")
 
 
-def voxel_size_at(given: xarray.DataArray) -> VoxelSize | None:
+def voxel_size_at(image: xarray.DataArray) -> VoxelSize | None:
     """Give the voxel size (z, y, x) in A; None where it is not known.
 
     Raises
@@ -75,12 +75,12 @@ def voxel_size_at(given: xarray.DataArray) -> VoxelSize | None:
     InputError
         If the coordinates are not evenly spaced, or say something else than the attribute.
     """
-    size = voxel_size_of(given.attrs)
+    size = voxel_size_of(image.attrs)
     if size is None:
         return None
     edges = []
     for axis, edge in zip("zyx", size, strict=True):
-        steps = np.diff(given.coords[axis].values) if axis in given.coords else np.empty(0)
+        steps = np.diff(image.coords[axis].values) if axis in image.coords else np.empty(0)
         if len(steps) and not np.allclose(steps, steps[0], rtol=1e-6, atol=0):
             raise InputError(
                 f"the coordinates along {axis} are not evenly spaced; give a whole tomogram or a box of it"
@@ -94,14 +94,14 @@ def voxel_size_at(given: xarray.DataArray) -> VoxelSize | None:
     return size
 
 
-def start_of(given: xarray.DataArray) -> VoxelSize:
+def start_of(image: xarray.DataArray) -> VoxelSize:
     """Give the coordinates of the first voxel in A, (z, y, x); 0 where there are none."""
-    z, y, x = (float(given.coords[a].values.flat[0]) if a in given.coords else 0.0 for a in "zyx")
+    z, y, x = (float(image.coords[a].values.flat[0]) if a in image.coords else 0.0 for a in "zyx")
     return z, y, x
 
 
-def like(given: xarray.DataArray, array: Any, **attributes: Any) -> xarray.DataArray:
+def like(image: xarray.DataArray, array: Any, **attributes: Any) -> xarray.DataArray:
     """Make a tomogram of an array over the voxels of another: with its name, voxel size and coordinates."""
-    kept = {key: given.attrs[key] for key in _KEPT if key in given.attrs}
-    name = str(given.name or "tomogram")
-    return tomogram(array, voxel_size_at(given), name, start=start_of(given), **{**kept, **attributes})
+    kept = {key: image.attrs[key] for key in _KEPT if key in image.attrs}
+    name = str(image.name or "tomogram")
+    return tomogram(array, voxel_size_at(image), name, start=start_of(image), **{**kept, **attributes})
