@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from deepict_dask.disk import disk_errors
 from deepict_dask.errors import OutputExistsError
 
 PARTIAL = ".partial-"
@@ -33,13 +34,16 @@ def publish(path: Path) -> Iterator[Path]:
     ------
     OutputExistsError
         If a file is where a folder is needed, or a folder where the file goes.
+    DiskError
+        If the disk takes no more.
     """
     make_folder(path.parent)
     # A short name of its own: one made of the file's would be too long where that is nearly so.
     partial = path.parent / f"{PARTIAL}{uuid.uuid4().hex[:12]}{path.suffix[:16]}"
     try:
-        yield partial
-        os.replace(partial, path)
+        with disk_errors(path):
+            yield partial
+            os.replace(partial, path)
     except IsADirectoryError as error:
         raise OutputExistsError(f"{path} is a folder, and a file is to be written there; move it") from error
     finally:
@@ -50,7 +54,8 @@ def publish(path: Path) -> Iterator[Path]:
 def make_folder(path: Path) -> None:
     """Make a folder and those above it; OutputExistsError if a file is in the way."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        with disk_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise OutputExistsError(
             f"the folder {path} cannot be made: {error.filename or path} is a file; name another folder"

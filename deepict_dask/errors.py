@@ -4,11 +4,18 @@ Every error is also a standard exception type, so that callers need not know thi
 ``exit_code`` is what the command line returns: 2 for a mistake of the user's, 1 for failed work.
 """
 
+from __future__ import annotations
+
 
 class DeepictError(Exception):
     """Base of all errors that the package raises on purpose."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[type[DeepictError], tuple[object, ...]]:
+        # As it was made: of two standard types Python's own way takes the wrong one, and an error that cannot travel
+        # from a worker arrives as a bare Exception that holds its repr.
+        return type(self), self.args
 
 
 class InputError(DeepictError, ValueError):
@@ -60,5 +67,16 @@ class WorkError(DeepictError, RuntimeError):
     """Work that was asked for correctly and failed all the same."""
 
 
-class ClusterError(WorkError):
+class MachineError(WorkError):
+    """What the work runs on failed, and not the work: it is no tomogram's fault, and those that follow would fail too."""
+
+
+class ClusterError(MachineError):
     """The scheduler or all workers are gone: nothing that follows can be computed either."""
+
+
+class DiskError(MachineError, OSError):
+    """A disk that takes no more of what is written, or fails."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sys
 import traceback
 from collections.abc import Sequence
 
 import click
 
+from deepict_dask.disk import fault_of, fault_sentence
 from deepict_dask.errors import DeepictError
 
-_FULL = {
-    errno.ENOSPC: "no space is left on",
-    errno.EDQUOT: "the quota is used up on",
-    errno.EFBIG: "a file of that size may not be written on",
-    errno.EIO: "reading or writing failed on",
-}
-_FREE = {
-    errno.ENOSPC: "free some (or move the output)",
-    errno.EDQUOT: "free some of your files there, have the quota raised,",
-    errno.EFBIG: "raise the limit (ulimit -f), or choose a file system that takes larger files,",
-    errno.EIO: "have the disk, or the connection to it, looked at",
-}
 # What runtimes say instead of raising MemoryError.
 _NO_MEMORY = (
     "Failed to allocate",
@@ -39,9 +27,9 @@ def sentence_of(error: BaseException) -> str:
     """Say in one line what went wrong and, where it is known, what to do."""
     if isinstance(error, DeepictError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in _FULL:
-        place = _place(error)
-        return f"{_FULL[error.errno]} {_disk(place)}; {_FREE[error.errno]} and run the same command again"
+    if (number := fault_of(error)) is not None:
+        doing = "writing" if number != errno.EIO else "reading or writing"
+        return fault_sentence(number, _place(error), doing)
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{_place(error)} may not be written ({error.strerror}); choose another place"
     if isinstance(error, FileNotFoundError) and error.filename is None and not _working_folder():
@@ -59,26 +47,11 @@ def sentence_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text} (deepict-dask --traceback ... shows where)"
 
 
-def _place(error: OSError) -> str:
+def _place(error: BaseException) -> str:
     """Give the file that an error is about, else the output that the command was given."""
     context = click.get_current_context(silent=True)
     output = context.params.get("output") if context is not None else None
-    return str(error.filename or output or "the output")
-
-
-def _disk(place: str) -> str:
-    """Name the disk of a path, and how full it is, where that can be found."""
-    folder = os.path.abspath(place)
-    while not os.path.exists(folder) and folder != os.path.dirname(folder):
-        folder = os.path.dirname(folder)
-    mount = os.path.realpath(folder)
-    while not os.path.ismount(mount):
-        mount = os.path.dirname(mount)
-    try:
-        usage = shutil.disk_usage(mount)
-    except OSError:
-        return f"the disk of {place}"
-    return f"{mount} ({usage.free / 1e9:.3g} of {usage.total / 1e9:.3g} GB are free; written was {place})"
+    return str(getattr(error, "filename", None) or output or "the output")
 
 
 def _working_folder() -> str | None:

@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from deepict_dask.errors import ClaimedError, WorkError
+from deepict_dask.disk import disk_errors
+from deepict_dask.errors import ClaimedError, DiskError, WorkError
 from deepict_dask.io.location import Location
 
 NAME = ".deepict_dask.claim"
@@ -110,6 +111,8 @@ def claimed(folder: Location, what: str) -> Iterator[Claim]:
     ------
     ClaimedError
         If a living process holds it.
+    DiskError
+        If the disk takes no file any more.
     """
     made = not folder.exists()
     folder.make_folder()
@@ -138,13 +141,19 @@ def _create(claim: Claim) -> bool:
     """Write the claim if there is none; the one step in which only one of several can succeed."""
     path = claim.file.local_path()
     try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        with disk_errors(path):
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
         return False
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(claim.owner)) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with disk_errors(path), os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(claim.owner)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except DiskError:
+        # An empty claim would be nobody's, and have others wait for it.
+        path.unlink(missing_ok=True)
+        raise
     return True
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from deepict_dask.disk import disk_errors
 from deepict_dask.errors import DamagedOutputError, FormatError, MissingFileError
 from deepict_dask.io.location import Location
 from deepict_dask.io.manifest import METADATA, WAY_OUT, Shard
@@ -41,9 +42,7 @@ _DAMAGE = (
 
 def local_store(path: _Place, *, read_only: bool = False) -> Any:
     """Make the store of a folder: zarr's own, whose writes are atomic and fast, never fsspec's."""
-    from zarr.storage import LocalStore
-
-    return LocalStore(os.fspath(path), read_only=read_only)
+    return _stores().writing(os.fspath(path), read_only=read_only)
 
 
 def strict_store(path: _Place) -> Any:
@@ -73,7 +72,18 @@ class _Stores:
                     )
                 return value
 
-        class RecordingStore(LocalStore):
+        class WritingStore(LocalStore):
+            """Says which disk it is that takes no more."""
+
+            async def set(self, key: str, value: Any) -> None:
+                with disk_errors(self.root / key):
+                    await super().set(key, value)
+
+            async def set_if_not_exists(self, key: str, value: Any) -> None:
+                with disk_errors(self.root / key):
+                    await super().set_if_not_exists(key, value)
+
+        class RecordingStore(WritingStore):
             """Keeps size and digest of every chunk or shard."""
 
             def __init__(self, root: Path | str, *, read_only: bool = False) -> None:
@@ -85,7 +95,7 @@ class _Stores:
                 if key.rpartition("/")[2] not in METADATA:
                     self.shards[key] = Shard.of(key, value.as_buffer_like())
 
-        self.strict, self.recording = StrictStore, RecordingStore
+        self.strict, self.writing, self.recording = StrictStore, WritingStore, RecordingStore
 
 
 @cache

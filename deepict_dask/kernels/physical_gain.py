@@ -109,6 +109,11 @@ def physical_gain(
     smooth = SMOOTH if smooth is None else smooth
     if not smooth >= 0:
         raise InputError(f"smooth is {smooth}, but must be at least 0 shells; leave it out for {SMOOTH:g}")
+    if smooth > len(spectrum.frequency):
+        raise InputError(
+            f"smooth is {smooth:g} shells, but the tomogram's spectrum has {len(spectrum.frequency)}, and wider than that is "
+            f"no gain at all; leave it out for {SMOOTH:g}"
+        )
     log_target = np.interp(
         np.log(spectrum.frequency), np.log(target.frequency), _log_amplitude(target, "target")
     )

@@ -220,6 +220,7 @@ def equalize(
         version=tomogram.version,
         made_by=made_by,
         work=work,
+        way_out=f"give another target spectrum: the amplitudes of {target.file.name} are too far from the tomogram's",
         **attributes,
     )
 

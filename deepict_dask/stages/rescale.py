@@ -11,7 +11,7 @@ from deepict_dask.stages import memory
 from deepict_dask.stages.finished import is_finished
 from deepict_dask.stages.work import Work
 from deepict_dask.stages.write_tomogram import write_tomogram
-from deepict_dask.tomogram import by
+from deepict_dask.tomogram import angstrom, by
 
 
 def rescale(tomogram: Image, output: Location, voxel_size: float, work: Work) -> Image:
@@ -56,6 +56,8 @@ def rescale(tomogram: Image, output: Location, voxel_size: float, work: Work) ->
         version=tomogram.version,
         made_by=made_by,
         work=work,
+        way_out=f"give the true voxel size with --voxel-size: it was rescaled from {angstrom(tomogram.voxel_size)} to "
+        f"{voxel_size:g} A",
         source=tomogram.attributes.get("source"),
         own_voxel_size=tomogram.voxel_size,
         own_shape=tomogram.shape,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from deepict_dask.config import EqualizeSettings, SegmentSettings, Settings, check_class_names
 from deepict_dask.engine.prewarm import prewarmed
-from deepict_dask.errors import ClusterError, DamagedOutputError, InputError, OutputExistsError
+from deepict_dask.errors import DamagedOutputError, InputError, MachineError, OutputExistsError
 from deepict_dask.io.claim import claimed
 from deepict_dask.io.inputs import find_inputs
 from deepict_dask.io.location import Location
@@ -232,8 +232,8 @@ def run(
     ------
     ClaimedError
         If another command writes to the run folder.
-    ClusterError
-        If the scheduler is lost: then nothing is wrong with the tomograms that are left.
+    MachineError
+        If the scheduler is lost or a disk is full: then nothing is wrong with the tomograms that are left.
     """
     reporter = reporter or Reporter()
     outcomes = []
@@ -254,7 +254,7 @@ def run(
             outcome = Outcome(tomogram.name, tomogram.folder)
             try:
                 run_tomogram(tomogram, plan, outcome, threads, reporter)
-            except ClusterError:
+            except MachineError:
                 raise
             except Exception as error:  # whatever it is, it is this tomogram's; the others go on
                 outcome.error = error

@@ -29,6 +29,7 @@ def write_tomogram(
     version: str,
     made_by: Provenance,
     work: Work,
+    way_out: str = "mend or crop the tomogram first",
     **attributes: Any,
 ) -> Image:
     """Compute a lazy tomogram and write it as OME-Zarr.
@@ -45,6 +46,8 @@ def write_tomogram(
         What it depends on.
     work : Work
         Follows the blocks.
+    way_out : str
+        What to do where nothing can be found in what came of it.
     **attributes
         Kept with the image.
 
@@ -64,7 +67,7 @@ def write_tomogram(
 
     def finish(parts: Sequence[BlockStatistics]) -> Attributes:
         statistics = combine(parts)
-        check_statistics(statistics, name)
+        check_statistics(statistics, name, way_out)
         return {"statistics": asdict(statistics), **attributes}
 
     form = Form("tomogram", name, voxel_size, grid.core, version)
@@ -72,15 +75,18 @@ def write_tomogram(
     return write_image(location, chunked, form, made_by, work, reduce=_statistics, finish=finish)
 
 
-def check_statistics(statistics: Statistics, name: str) -> None:
+def check_statistics(
+    statistics: Statistics, name: str, way_out: str = "mend or crop the tomogram first"
+) -> None:
     """Refuse a tomogram in which nothing can be found; FormatError with the reason."""
     if statistics.n_nan:
         raise FormatError(
-            f"{name}: {statistics.n_nan} voxels are NaN or infinite; nothing can be segmented there, "
-            "so mend or crop the tomogram first"
+            f"{name}: {statistics.n_nan} voxels are NaN or infinite; nothing can be segmented there, so {way_out}"
         )
     if statistics.std == 0:
-        raise FormatError(f"{name}: every voxel is {statistics.minimum:g}; a constant tomogram shows nothing")
+        raise FormatError(
+            f"{name}: every voxel is {statistics.minimum:g}; a constant tomogram shows nothing, so {way_out}"
+        )
 
 
 def _statistics(block: np.ndarray, index: tuple[int, ...]) -> BlockStatistics:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from deepict_dask.config import Settings
-from deepict_dask.errors import ClusterError, InputError
+from deepict_dask.errors import InputError, MachineError
 from deepict_dask.io.claim import claimed
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
@@ -148,8 +148,8 @@ def pick_again(
     ------
     ClaimedError
         If another command writes to a run folder.
-    ClusterError
-        If the scheduler is lost.
+    MachineError
+        If the scheduler is lost or a disk is full.
     """
     reporter = reporter or Reporter()
     outcomes = []
@@ -161,7 +161,7 @@ def pick_again(
             outcome = PickOutcome(m.name)
             try:
                 outcome.picked = _pick_one(m, overwrite, reporter)
-            except ClusterError:
+            except MachineError:
                 raise
             except Exception as error:
                 outcome.error = error
