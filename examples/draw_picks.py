@@ -1,61 +1,43 @@
-"""Draw particles on slices of their tomogram.
+"""Draw two tables of picks over the same slices of a tomogram, each in a picture of its own, to compare them by eye.
 
-    python examples/draw_picks.py RUN/cell/tomogram.zarr RUN/cell/particles.csv picks.png [--truth TRUTH.csv] [--slices 4]
+    python examples/draw_picks.py RUN/cell before.csv after.csv --output pictures [--truth TRUTH.csv] [--z 20 32 44]
 
-Needs matplotlib (``pip install deepict_dask[plot]``). Each slice is the mean of a few planes; a circle is
-drawn where a particle's center lies within a radius of the slice.
+For one table the command does it: ``deepict-dask snapshot RUN cell --particles after.csv --truth TRUTH.csv``. Here the
+planes are chosen once, so that both pictures show the same.
 """
 
 from __future__ import annotations
 
 import argparse
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
-
-import deepict_dask as dd
+from deepict_dask.io.location import Location
+from deepict_dask.pictures import write_snapshot
+from deepict_dask.pictures.look import Look
+from deepict_dask.pictures.scene import open_scene
 
 
 def main() -> None:
-    """Read, draw, write."""
+    """Choose the planes, draw each table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tomogram")
-    parser.add_argument("particles")
-    parser.add_argument("picture")
-    parser.add_argument("--truth", help="second table, drawn as crosses")
-    parser.add_argument("--slices", type=int, default=4)
-    parser.add_argument("--radius", type=float, default=135.0, help="of the circles, in A")
-    a = parser.parse_args()
-    tomogram = dd.open_tomogram(a.tomogram)
-    radius = a.radius / np.mean(np.atleast_1d(tomogram.attrs["voxel_size"]))
-    tables = [pd.read_csv(path) for path in (a.particles, a.truth) if path]
-    # Where particles are, in equal steps; the vacuum above and below a lamella shows nothing.
-    low, high = np.percentile(tables[0]["z"], [10, 90]) if len(tables[0]) else (0, len(tomogram) - 1)
-    columns = int(np.ceil(np.sqrt(a.slices)))
-    rows = -(-a.slices // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(7 * columns, 7 * rows), squeeze=False, layout="constrained"
+    parser.add_argument("tomogram", help="a tomogram's folder in a run, an image, or any tomogram")
+    parser.add_argument("tables", nargs="+", help="tables of particles")
+    parser.add_argument("--output", default="pictures", help="folder")
+    parser.add_argument("--truth", help="table drawn as crosses")
+    parser.add_argument(
+        "--z", type=float, nargs="+", help="planes in voxels; three over the picks of the first table"
     )
-    for axis, z in zip(axes.flat, np.linspace(low, high, a.slices).round().astype(int), strict=False):
-        plane = tomogram[max(0, z - 1) : z + 2].mean("z").compute().to_numpy()
-        axis.imshow(plane, cmap="gray", vmin=np.percentile(plane, 1), vmax=np.percentile(plane, 99))
-        for table, color, marker in zip(tables, ("tab:orange", "tab:cyan"), ("o", "+"), strict=False):
-            near = table[(table["z"] - z).abs() < radius]
-            if marker == "o":
-                size = np.sqrt(np.maximum(radius**2 - (near["z"] - z) ** 2, 1))
-                for x, y, r in zip(near["x"], near["y"], size, strict=True):
-                    axis.add_patch(plt.Circle((x, y), r, fill=False, color=color, linewidth=1.2))
-            else:
-                axis.plot(near["x"], near["y"], marker, color=color, markersize=7)
-        axis.set(title=f"z = {z}", xlim=(0, plane.shape[1]), ylim=(plane.shape[0], 0), xticks=[], yticks=[])
-    figure.suptitle(f"{tomogram.name}: {len(tables[0])} particles")
-    figure.savefig(a.picture, dpi=80)
+    a = parser.parse_args()
+    place, truth = Location.of(a.tomogram), None if a.truth is None else Location.of(a.truth)
+    first = open_scene(place, particles=Location.of(a.tables[0]))
+    assert first.picks is not None
+    n_z, n_y, _ = first.pyramid.shape
+    z = a.z or first.picks.spread(0, n_z, 3)
+    look = Look(z=tuple(z), y=tuple(first.picks.spread(1, n_y, 2)))
+    for table in map(Location.of, a.tables):
+        target = Location.of(a.output) / f"{table.stem}.png"
+        print(write_snapshot(place, target, look, particles=table, truth=truth))
 
 
 if __name__ == "__main__":

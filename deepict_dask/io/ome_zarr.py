@@ -172,11 +172,19 @@ class Image:
     @property
     def array(self) -> StoredArray:
         """A reference to the array of level 0."""
+        return self.level(0)
+
+    def level(self, number: int) -> StoredArray:
+        """Give a reference to the array of a level of the pyramid, 0 being the finest."""
         strict = self.is_complete and not self.is_foreign
-        manifest = self.manifest if strict and self.attributes.get("is_sparse") else None
-        contents = str(self.attributes.get("manifest", ""))
-        level = self._level(self.level_paths[0])
-        return StoredArray.of(level, is_strict=strict, manifest=manifest, contents=contents)
+        # Blocks that were not computed are numbered in voxels of level 0.
+        is_sparse = strict and number == 0 and self.attributes.get("is_sparse")
+        return StoredArray.of(
+            self._level(self.level_paths[number]),
+            is_strict=strict,
+            manifest=self.manifest if is_sparse else None,
+            contents=str(self.attributes.get("manifest", "")),
+        )
 
     @property
     def writer(self) -> ImageWriter:

@@ -1,0 +1,78 @@
+"""The commands that show results: pictures of slices, maps for other programs, viewers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepict_dask.cli.options import is_quiet
+
+
+@click.command()
+@click.argument("run")
+@click.argument("tomograms", nargs=-1, metavar="[TOMOGRAM]...")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="File (.png, .jpg, .webp, .svg, .pdf; {name} stands for the tomogram) or folder. Default: snapshot.png in the "
+    "folder of each tomogram.",
+)
+@click.option(
+    "--image",
+    default="tomogram",
+    show_default=True,
+    metavar="NAME",
+    help="What is drawn: tomogram, equalized, rescaled, probability, or probability:CLASS.",
+)
+@click.option("--classes", metavar="A,B,..", help="Classes to draw. Default: all.")
+@click.option("--particles", metavar="TABLE", help="Draw these particles instead of those of the run.")
+@click.option("--truth", metavar="TABLE", help="Draw these as crosses.")
+@click.option("--slices", type=int, default=1, show_default=True, help="How many x-y slices.")
+@click.option(
+    "--z", metavar="Z,..", help="Planes of the x-y slices, in voxels, instead of the program's choice."
+)
+@click.option("--y", metavar="Y,..", help="Planes of the x-z slices.")
+@click.option(
+    "--thickness",
+    type=float,
+    default=10.0,
+    show_default=True,
+    metavar="NM",
+    help="A slice is the mean of so much, in nm.",
+)
+@click.option(
+    "--contrast",
+    default="1,99",
+    show_default=True,
+    metavar="LOW,HIGH",
+    help="Percentiles of the voxels drawn that become black and white.",
+)
+@click.option(
+    "--gaussian",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="NM",
+    help="Smooth within the slice; sigma in nm.",
+)
+@click.option(
+    "--diameter", type=float, metavar="NM", help="Of all particles, in nm. Default: what their tables say."
+)
+@click.option("--width", type=int, default=720, show_default=True, help="Of an x-y slice, in pixels.")
+@click.option("--overwrite", is_flag=True, help="Replace what is no picture of this program.")
+@click.pass_context
+def snapshot(context: click.Context, /, **options: Any) -> None:
+    """Draw slices with picks.
+
+    RUN is a run folder, the folder of a tomogram in one, an image, or any tomogram. Slices in x-y and x-z, a circle
+    where a slice cuts a particle, a scale bar; one picture for each tomogram.
+    """
+    from deepict_dask.cli.draw import draw_snapshots
+
+    draw_snapshots(is_quiet(context), **options)
+
+
+COMMANDS = (snapshot,)
