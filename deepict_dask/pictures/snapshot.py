@@ -110,9 +110,14 @@ def _planes(scene: Scene, look: Look) -> tuple[list[float], list[float]]:
     z = list(look.z) or (
         [marks.fullest(0, n_z, size)] if look.slices == 1 else marks.spread(0, n_z, look.slices)
     )
-    columns = math.ceil(math.sqrt(len(z)))
+    columns = _columns(len(z))
     y = list(look.y) or ([marks.fullest(1, n_y, size)] if columns == 1 else marks.spread(1, n_y, columns))
     return z, y
+
+
+def _columns(n: int) -> int:
+    """Give the columns of a montage of n slices."""
+    return n if n <= 3 else math.ceil(math.sqrt(n))
 
 
 def _none() -> Marks:
@@ -124,7 +129,7 @@ def _arranged(
 ) -> tuple[list[_Slice], int, float, float]:
     """Give slices their boxes; also the width of the picture, where they end, and pixels per A."""
     deep, high, wide = scene.pyramid.extent
-    columns = math.ceil(math.sqrt(len(z)))
+    columns = _columns(len(z))
     width = min(look.width, _WIDEST // columns)
     scale = min(width / wide, width * _HIGHEST / high)
     w, h, d = (max(1, round(edge * scale)) for edge in (wide, high, deep))
