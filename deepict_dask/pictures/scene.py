@@ -12,7 +12,7 @@ from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_own_image
 from deepict_dask.io.source import open_source
 from deepict_dask.io.tables import split_name
-from deepict_dask.io.tables.found import Table, find_tables
+from deepict_dask.io.tables.files import Table, find_tables
 from deepict_dask.particles import VoxelGrid, join
 from deepict_dask.pictures.marks import (
     UNKNOWN_DIAMETER,
