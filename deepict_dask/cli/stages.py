@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,26 @@ NAME = click.option(
 RECURSIVE = click.option("--recursive", is_flag=True, help="Search folders to their depth.")
 
 
-@click.command()
-@TOMOGRAMS
-@OUTPUT
-@NAME
-@RECURSIVE
-@CONFIG
-@setting_options("ingest", "equalize", "segment", "pick", "cluster")
-@OVERWRITE
-@click.pass_context
+def stage_command(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command that takes tomograms through the job up to a stage.
+
+    Parameters
+    ----------
+    *sections : str
+        Of the settings, each of which is an option; those of the cluster come with every command.
+    """
+    options = (TOMOGRAMS, OUTPUT, NAME, RECURSIVE, CONFIG, setting_options(*sections, "cluster"), OVERWRITE)
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        decorated: Any = click.pass_context(function)
+        for option in reversed(options):
+            decorated = option(decorated)
+        return click.command()(decorated)
+
+    return decorate
+
+
+@stage_command("ingest", "equalize", "segment", "pick")
 def run(context: click.Context, /, **options: Any) -> None:
     """Do it all: tomograms in, particles out.
 
@@ -43,43 +55,19 @@ def run(context: click.Context, /, **options: Any) -> None:
     _pipeline(context, "pick", **options)
 
 
-@click.command()
-@TOMOGRAMS
-@OUTPUT
-@NAME
-@RECURSIVE
-@CONFIG
-@setting_options("ingest", "cluster")
-@OVERWRITE
-@click.pass_context
+@stage_command("ingest")
 def ingest(context: click.Context, /, **options: Any) -> None:
     """Convert tomograms to chunked OME-Zarr."""
     _pipeline(context, "ingest", **options)
 
 
-@click.command()
-@TOMOGRAMS
-@OUTPUT
-@NAME
-@RECURSIVE
-@CONFIG
-@setting_options("ingest", "equalize", "cluster")
-@OVERWRITE
-@click.pass_context
+@stage_command("ingest", "equalize")
 def equalize(context: click.Context, /, **options: Any) -> None:
     """Bring amplitude spectra to that of a target."""
     _pipeline(context, "equalize", **options)
 
 
-@click.command()
-@TOMOGRAMS
-@OUTPUT
-@NAME
-@RECURSIVE
-@CONFIG
-@setting_options("ingest", "equalize", "segment", "cluster")
-@OVERWRITE
-@click.pass_context
+@stage_command("ingest", "equalize", "segment")
 def segment(context: click.Context, /, **options: Any) -> None:
     """Compute probability maps with a 3D U-Net."""
     _pipeline(context, "segment", **options)

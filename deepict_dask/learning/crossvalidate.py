@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
 from deepict_dask.config.sweep import CrossValidateSettings
-from deepict_dask.config.training import TrainSettings
-from deepict_dask.engine.dispatch import dispatch
 from deepict_dask.errors import InputError
 from deepict_dask.io.comparison import plot_folds
 from deepict_dask.io.location import Location
 from deepict_dask.io.scores import write_rows
-from deepict_dask.learning.fold import Fold, begin, listener, make_fold, run_fold, sentence, tell_outcome
-from deepict_dask.learning.split import check_folds, prepare_tomograms
-from deepict_dask.provenance import Provenance
-from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.results import write_result
+from deepict_dask.learning.fold import Fold, FoldResult, sentence
+from deepict_dask.learning.study import Study, open_study
 from deepict_dask.stages.work import Work
 
 NUMBERS = ("precision", "recall", "f1", "auprc", "best_threshold", "best_f1")
@@ -34,7 +30,7 @@ class FoldOutcome:
         ``fold_1`` and so on.
     held_out : tuple of str
         Names of the tomograms that it was evaluated with.
-    result : dict or None
+    result : FoldResult or None
         From `run_fold`.
     error : BaseException or None
         Why it failed, if it did.
@@ -42,7 +38,7 @@ class FoldOutcome:
 
     name: str
     held_out: tuple[str, ...]
-    result: dict[str, Any] | None
+    result: FoldResult | None
     error: BaseException | None = None
 
 
@@ -97,56 +93,34 @@ def crossvalidate(settings: CrossValidateSettings, work: Work) -> CrossValidatio
     """
     if settings.folds is None:
         raise InputError("a cross-validation needs folds; set folds: {folds: 3}")
-    reporter, output = work.reporter, Location.of(settings.output)
-    training, identity = prepare_tomograms(settings, work)
-    groups = check_folds(training, settings.folds)
+    study = open_study(settings, work)
     folds = [
-        make_fold(
-            f"fold_{k}",
-            output.join("folds", f"fold_{k}"),
-            training,
-            group,
-            settings,
-            identity,
-            work.overwrite,
-        )
-        for k, group in enumerate(groups, start=1)
+        study.fold(f"fold_{k}", study.output.join("folds", f"fold_{k}"), group)
+        for k, group in enumerate(study.groups, start=1)
     ]
     outcomes: dict[str, FoldOutcome] = {}
-    waiting = []
+    waiting: deque[Fold] = deque()
     for fold in folds:
         if (result := fold.result()) is None:
             waiting.append(fold)
             continue
         outcomes[fold.name] = FoldOutcome(fold.name, fold.held_out, result)
-        reporter.say(f"{fold.name} is done already")
-    reporter.say(f"{len(folds)} folds, {len(waiting)} of them to do")
+        work.reporter.say(f"{fold.name} is done already")
+    work.reporter.say(f"{len(folds)} folds, {len(waiting)} of them to do")
 
-    def done(fold: Fold, result: dict[str, Any] | None, error: BaseException | None) -> None:
+    def done(fold: Fold, result: FoldResult | None, error: BaseException | None) -> None:
         outcomes[fold.name] = FoldOutcome(fold.name, fold.held_out, result, error)
-        tell_outcome(fold.name, result, error, reporter)
 
-    with reporter.progress(
-        "cross-validate", training.name, len(waiting) * training.fit.epochs, "epoch"
-    ) as advance:
-        dispatch(
-            run_fold,
-            lambda: begin(waiting.pop(0)) if waiting else None,
-            done,
-            on_message=listener(reporter, advance),
-            at_once=settings.at_once,
-        )
-    return _write([outcomes[f.name] for f in folds], settings, training, identity, output, reporter)
+    study.train(
+        "cross-validate",
+        len(waiting) * study.training.fit.epochs,
+        lambda: waiting.popleft() if waiting else None,
+        done,
+    )
+    return _write(study, [outcomes[f.name] for f in folds])
 
 
-def _write(
-    outcomes: list[FoldOutcome],
-    settings: CrossValidateSettings,
-    training: TrainSettings,
-    identity: dict[str, Any],
-    output: Location,
-    reporter: Reporter,
-) -> CrossValidation:
+def _write(study: Study, outcomes: list[FoldOutcome]) -> CrossValidation:
     rows: list[dict[str, Any]] = []
     single: list[dict[str, Any]] = []
     for o in outcomes:
@@ -154,11 +128,14 @@ def _write(
         if o.result is None:
             rows.append(about | {"status": "failed", "error": sentence(o.error)})
             continue
-        r = o.result
-        about |= {key: r[key] for key in ("validation_dice", "epochs", "best_epoch", "seconds", "model")}
-        rows += [about | {"status": "done"} | row for row in r["pooled"]]
-        single += [{"fold": o.name} | row for row in r["tomograms"]]
-    summary = _summary([row for row in rows if row["status"] == "done"])
+        about |= {
+            key: getattr(o.result, key)
+            for key in ("validation_dice", "epochs", "best_epoch", "seconds", "model")
+        }
+        rows += [about | {"status": "done"} | row for row in o.result.pooled]
+        single += [{"fold": o.name} | row for row in o.result.tomograms]
+    scored = [row for row in rows if row["status"] == "done"]
+    summary, output = _summary(scored), study.output
     columns: tuple[str, ...] = (
         "fold", "held_out", "status", "class", "kind", "n_picked", "n_truth", "n_matched", *NUMBERS,
         "validation_dice", "epochs", "best_epoch", "seconds", "model", "error",
@@ -167,21 +144,15 @@ def _write(
     columns = ("fold", "tomogram", "class", "kind", "n_picked", "n_truth", "n_matched", *NUMBERS)
     files.append(write_rows(output / _SINGLE, columns, single))
     if summary:
-        try:
-            files.append(
-                plot_folds(output / _PLOT, [r for r in rows if r["status"] == "done"], training.name)
-            )
-        except InputError as error:
-            reporter.warn(str(error))
+        files += study.draw(lambda: plot_folds(output / _PLOT, scored, study.training.name))
     side = {
         "complete": all(o.result is not None for o in outcomes),
         "folds": rows,
         "summary": summary,
         "tomograms": single,
     }
-    decides = {"settings": settings.model_dump(mode="json"), "data": identity}
-    write_result(output / _SIDE, Provenance("crossvalidate", {}, decides), side)
-    return CrossValidation(tuple(outcomes), tuple(rows), tuple(summary), (*files, output / _SIDE))
+    files.append(study.write(_SIDE, "crossvalidate", side))
+    return CrossValidation(tuple(outcomes), tuple(rows), tuple(summary), tuple(files))
 
 
 def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

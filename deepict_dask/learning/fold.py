@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from deepict_dask.config import PickSettings, SegmentSettings
 from deepict_dask.config.sweep import CrossValidateSettings, JudgeSettings
-from deepict_dask.config.training import LabelSettings, TrainSettings
+from deepict_dask.config.training import TrainSettings
 from deepict_dask.engine.dispatch import Post
-from deepict_dask.errors import WorkError
+from deepict_dask.errors import DamagedOutputError, WorkError
 from deepict_dask.io.location import Location
 from deepict_dask.learning.train import train
 from deepict_dask.networks.training.recipe import Epoch
@@ -24,6 +24,76 @@ from deepict_dask.stages.results import read_result, write_result
 from deepict_dask.stages.work import Work
 
 RESULT, PRUNE = "result.json", "prune"
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a fold gave, as in its ``result.json``; plain values.
+
+    Attributes
+    ----------
+    held_out : list of str
+        Names of the tomograms that it was judged by.
+    best_epoch : int
+        The epoch whose network was kept.
+    validation_dice, validation_loss : float
+        Of that epoch; Dice is the mean over classes.
+    dice : list of float or None
+        Per class; None where a class has none.
+    epochs : int
+        That were trained.
+    ended_by : str
+        What ended the training.
+    history : list of float
+        Mean Dice per epoch.
+    pooled, tomograms : list of dict
+        Rows of scores of what was held out, per class, and per tomogram and class.
+    pruned : bool
+        Whether a search gave it up; then nothing was judged.
+    seconds, patches_per_second : float
+        Of the training.
+    model : str or None
+        The network.
+    """
+
+    held_out: list[str]
+    best_epoch: int
+    validation_dice: float
+    validation_loss: float
+    dice: list[float | None]
+    epochs: int
+    ended_by: str
+    history: list[float]
+    pooled: list[dict[str, Any]]
+    tomograms: list[dict[str, Any]]
+    pruned: bool = False
+    seconds: float = 0.0
+    patches_per_second: float = 0.0
+    model: str | None = None
+
+    @classmethod
+    def of(cls, fold: Fold, best: Epoch, history: Sequence[Epoch], **more: Any) -> FoldResult:
+        """Put the result of a training together."""
+        return cls(
+            held_out=list(fold.held_out),
+            best_epoch=best.epoch,
+            validation_dice=best.mean_dice,
+            validation_loss=best.validation_loss,
+            dice=[None if math.isnan(d) else d for d in best.dice],
+            history=[e.mean_dice for e in history],
+            **more,
+        )
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> FoldResult:
+        """Read what `to_json` gave."""
+        return cls(**{f.name: content[f.name] for f in fields(cls) if f.name in content})
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain values by name; of a training that was given up only those that it has."""
+        values = asdict(self)
+        unknown = ("seconds", "patches_per_second", "model") if self.pruned else ()
+        return {name: value for name, value in values.items() if name not in unknown}
 
 
 @dataclass(frozen=True)
@@ -58,39 +128,28 @@ class Fold:
     made_by: Provenance
     overwrite: bool = False
 
-    def result(self) -> dict[str, Any] | None:
-        """Give the result if it is there, see `run_fold`.
+    def result(self) -> FoldResult | None:
+        """Give the result if it is there.
 
         Raises
         ------
         OutputExistsError
             If it was made with other settings and is not to be replaced.
+        DamagedOutputError
+            If a part of it is missing.
         """
-        return read_result(self.folder / RESULT, self.made_by, overwrite=self.overwrite)
+        content = read_result(self.folder / RESULT, self.made_by, overwrite=self.overwrite)
+        try:
+            return None if content is None else FoldResult.from_json(content)
+        except TypeError as error:
+            raise DamagedOutputError(
+                f"{self.folder / RESULT} lacks a part of the result ({error}); remove it to judge this fold again"
+            ) from error
 
-
-def absolute(training: TrainSettings, data: Location) -> TrainSettings:
-    """Name files so that workers with another working directory find them; addresses stay as they are."""
-
-    def one(path: str) -> str:
-        return Location.of(path).url
-
-    def some(paths: Any) -> Any:
-        if isinstance(paths, dict):
-            return {name: some(value) for name, value in paths.items()}
-        if isinstance(paths, LabelSettings):
-            return paths.model_copy(update={"path": one(paths.path)})
-        return paths and one(paths)
-
-    tomograms = [
-        t.model_copy(
-            update={"tomogram": one(t.tomogram), "positions": some(t.positions), "masks": some(t.masks)}
-        )
-        for t in training.tomograms
-    ]
-    target = training.equalize.target_spectrum
-    equal = training.equalize.model_copy(update={"target_spectrum": target and one(target)})
-    return training.model_copy(update={"tomograms": tomograms, "equalize": equal, "data": data.url})
+    def write(self, result: FoldResult) -> FoldResult:
+        """Write the result, whole and last."""
+        write_result(self.folder / RESULT, self.made_by, result.to_json())
+        return result
 
 
 def make_fold(
@@ -138,7 +197,7 @@ class _PostReporter(Reporter):
         self.post.send({"fold": self.fold.name, "kind": "warn", "text": sentence})
 
 
-def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
+def run_fold(fold: Fold, post: Post) -> FoldResult:
     """Train, segment, pick and evaluate; the work of one Dask task.
 
     Parameters
@@ -151,10 +210,8 @@ def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
 
     Returns
     -------
-    dict
-        Plain values, as in ``result.json``: ``validation_dice`` (mean over classes, of the best epoch), ``dice`` (per
-        class), ``best_epoch``, ``epochs``, ``seconds``, ``patches_per_second``, ``model``, ``ended_by``, ``pruned``,
-        ``history`` (mean Dice per epoch), and ``pooled`` and ``tomograms``, rows of scores of what was held out.
+    FoldResult
+        As in ``result.json``.
     """
     if (kept := fold.result()) is not None:
         return kept
@@ -170,17 +227,18 @@ def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
             raise _Ended
 
     fold.folder.make_folder()
-    result: dict[str, Any] = {"held_out": list(fold.held_out)}
     try:
         trained = train(settings, Work(reporter, fold.overwrite), on_epoch=on_epoch)
     except _Ended:
         if not post.is_wanted():
             raise WorkError(f"{fold.name} was given up after epoch {epochs[-1].epoch}") from None
         best = max(epochs, key=lambda e: e.mean_dice)
-        about = _about_epoch(best) | {"epochs": epochs[-1].epoch, "ended_by": "pruned", "pruned": True}
-        result |= about | {"history": [e.mean_dice for e in epochs], "pooled": [], "tomograms": []}
-        write_result(fold.folder / RESULT, fold.made_by, result)
-        return result
+        n = epochs[-1].epoch
+        return fold.write(
+            FoldResult.of(
+                fold, best, epochs, epochs=n, ended_by="pruned", pruned=True, pooled=[], tomograms=[]
+            )
+        )
     pooled, single = judge(
         trained.model_path,
         fold.training,
@@ -191,19 +249,20 @@ def run_fold(fold: Fold, post: Post) -> dict[str, Any]:
         pick_settings=fold.pick,
         work=Work(reporter, True, post.threads),
     )
-    result |= _about_epoch(trained.best) | {
-        "epochs": len(trained.history),
-        "ended_by": trained.ended_by,
-        "pruned": False,
-        "seconds": trained.seconds,
-        "patches_per_second": trained.patches_per_second,
-        "model": str(trained.model_path),
-        "history": [e.mean_dice for e in trained.history],
-        "pooled": pooled,
-        "tomograms": single,
-    }
-    write_result(fold.folder / RESULT, fold.made_by, result)
-    return result
+    return fold.write(
+        FoldResult.of(
+            fold,
+            trained.best,
+            trained.history,
+            epochs=len(trained.history),
+            ended_by=trained.ended_by,
+            seconds=trained.seconds,
+            patches_per_second=trained.patches_per_second,
+            model=str(trained.model_path),
+            pooled=pooled,
+            tomograms=single,
+        )
+    )
 
 
 def _at_post(fold: Fold, post: Post) -> TrainSettings:
@@ -218,53 +277,6 @@ def _at_post(fold: Fold, post: Post) -> TrainSettings:
     # The GPU of this worker; those of other workers train other networks.
     hardware = h.model_copy(update={"threads": threads, "loader_workers": workers, "gpus": h.gpus or 1})
     return whole.model_copy(update={"tomograms": tomograms, "output": fold.folder.url, "hardware": hardware})
-
-
-def _about_epoch(best: Epoch) -> dict[str, Any]:
-    return {
-        "best_epoch": best.epoch,
-        "validation_dice": best.mean_dice,
-        "validation_loss": best.validation_loss,
-        "dice": [None if math.isnan(d) else d for d in best.dice],
-    }
-
-
-def begin(fold: Fold) -> Fold:
-    """Clear away what would end a fold at once."""
-    (fold.folder / PRUNE).remove()
-    return fold
-
-
-def listener(
-    reporter: Reporter,
-    advance: Callable[[int], None],
-    then: Callable[[str, int, float], None] = lambda fold, epoch, value: None,
-) -> Callable[[dict[str, Any]], None]:
-    """Pass on what folds tell, and call ``then(fold, epoch, mean validation Dice)`` with each epoch."""
-
-    def listen(message: dict[str, Any]) -> None:
-        kind, fold = message["kind"], message["fold"]
-        if kind == "epoch":
-            advance(1)
-            then(fold, message["epoch"], message["value"])
-        elif kind == "warn":
-            reporter.warn(f"{fold}: {message['text']}")
-        else:
-            reporter.say(f"{fold}: {message['text']}")
-
-    return listen
-
-
-def tell_outcome(
-    name: str, result: dict[str, Any] | None, error: BaseException | None, reporter: Reporter
-) -> None:
-    """Say how a fold ended."""
-    if result is None:
-        reporter.warn(f"{name} failed: {sentence(error)}")
-        return
-    scores = "".join(f", {row['class']} F1 {row['f1']:.3f}" for row in result["pooled"])
-    ended = "was pruned" if result["pruned"] else "is done"
-    reporter.say(f"{name} {ended}: validation Dice {result['validation_dice']:.3f}{scores}")
 
 
 def sentence(error: BaseException | None) -> str:

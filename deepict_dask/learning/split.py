@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from deepict_dask.config.sweep import CrossValidateSettings, FoldSettings
-from deepict_dask.config.training import TrainSettings
+from deepict_dask.config.training import LabelSettings, TrainSettings
 from deepict_dask.errors import InputError
 from deepict_dask.io.location import Location
-from deepict_dask.learning.fold import absolute, digest
+from deepict_dask.learning.fold import digest
 from deepict_dask.learning.training_data import prepare_training_data
 from deepict_dask.scoring.judge import check_truth, names_of
 from deepict_dask.stages.work import Work
@@ -68,7 +68,7 @@ def split_folds(names: Sequence[str], settings: FoldSettings) -> list[tuple[str,
     return chosen
 
 
-def prepare_tomograms(settings: CrossValidateSettings, work: Work) -> tuple[TrainSettings, dict[str, Any]]:
+def prepare_tomograms(settings: CrossValidateSettings, work: Work) -> tuple[TrainSettings, dict[str, str]]:
     """Make the tomograms and targets of all folds, blockwise on all workers, before the first of them trains.
 
     Returns
@@ -82,7 +82,7 @@ def prepare_tomograms(settings: CrossValidateSettings, work: Work) -> tuple[Trai
     if output.exists() and not output.is_folder():
         raise InputError(f"the output {output} is a file; name a folder")
     training = settings.training
-    training = absolute(training, Location.of(training.data) if training.data else output / "data")
+    training = _absolute(training, Location.of(training.data) if training.data else output / "data")
     data = prepare_training_data(training, replace(work, threads=training.hardware.threads))
     identity = {name: digest(value) for name, value in data.identities.items()}
     return training, identity
@@ -108,3 +108,27 @@ def check_folds(training: TrainSettings, settings: FoldSettings) -> list[tuple[s
     for name in (n for g in groups for n in g):
         check_truth(by_name[name], training.class_names)
     return groups
+
+
+def _absolute(training: TrainSettings, data: Location) -> TrainSettings:
+    """Name files so that workers with another working directory find them; addresses stay as they are."""
+
+    def one(path: str) -> str:
+        return Location.of(path).url
+
+    def some(paths: Any) -> Any:
+        if isinstance(paths, dict):
+            return {name: some(value) for name, value in paths.items()}
+        if isinstance(paths, LabelSettings):
+            return paths.model_copy(update={"path": one(paths.path)})
+        return paths and one(paths)
+
+    tomograms = [
+        t.model_copy(
+            update={"tomogram": one(t.tomogram), "positions": some(t.positions), "masks": some(t.masks)}
+        )
+        for t in training.tomograms
+    ]
+    target = training.equalize.target_spectrum
+    equal = training.equalize.model_copy(update={"target_spectrum": target and one(target)})
+    return training.model_copy(update={"tomograms": tomograms, "equalize": equal, "data": data.url})

@@ -8,19 +8,13 @@ from typing import Any
 
 from deepict_dask.config import commented_yaml
 from deepict_dask.config.sweep import SweepSettings, with_hyperparameters
-from deepict_dask.config.training import TrainSettings
-from deepict_dask.engine.dispatch import dispatch
-from deepict_dask.errors import InputError
 from deepict_dask.io.comparison import plot_trials
 from deepict_dask.io.location import Location
 from deepict_dask.io.scores import write_rows
-from deepict_dask.learning.fold import digest, listener, make_fold, run_fold, sentence
+from deepict_dask.learning.fold import digest, sentence
 from deepict_dask.learning.proposals import GridSearch, OptunaSearch, PaperSearch, Search
-from deepict_dask.learning.split import check_folds, prepare_tomograms
+from deepict_dask.learning.study import Study, open_study
 from deepict_dask.learning.trials import Trial, Trials, mean_score
-from deepict_dask.provenance import Provenance
-from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.results import write_result
 from deepict_dask.stages.work import Work
 
 _SIDE, _TABLE, _PLOT, _BEST = "sweep.json", "trials.csv", "sweep.png", "best.yaml"
@@ -82,40 +76,23 @@ def sweep(settings: SweepSettings, work: Work) -> Sweep:
     Each training is one task on the active distributed client, with a worker to itself; no more are under way than
     there are workers (or ``at_once``).
     """
-    reporter, overwrite, output = work.reporter, work.overwrite, Location.of(settings.output)
-    training, identity = prepare_tomograms(settings, work)
-    groups: list[tuple[str, ...]] = [()] if settings.folds is None else check_folds(training, settings.folds)
-    what = make_fold("sweep", output, training, groups[0], settings, identity, overwrite).made_by.compared()
-    searched = {"space": settings.search.space, "score": settings.search.score}
-    held = [list(g) for g in groups]
-    search = _search(settings, training, output, {**searched, "on": digest([what, held])}, overwrite)
-    trials_at_work = Trials(settings, training, identity, groups, search, output, reporter, overwrite)
-    with reporter.progress("sweep", training.name, _most_epochs(settings, len(groups)), "epoch") as advance:
-        dispatch(
-            run_fold,
-            trials_at_work.take,
-            trials_at_work.done,
-            on_message=listener(reporter, advance, trials_at_work.epoch),
-            at_once=settings.at_once,
-        )
-    trials = trials_at_work.trials
-    if isinstance(search, OptunaSearch):
-        trials = trials_at_work.with_earlier(search)
-    return _write(trials, settings, training, identity, output, reporter)
+    study = open_study(settings, work)
+    search = _search(study, settings)
+    trials = Trials(study, settings, search)
+    study.train("sweep", _most_epochs(settings, len(study.groups)), trials.take, trials.done, trials.epoch)
+    ended = trials.with_earlier(search) if isinstance(search, OptunaSearch) else trials.trials
+    return _write(study, settings, ended)
 
 
-def _search(
-    settings: SweepSettings,
-    training: TrainSettings,
-    output: Location,
-    made_by: dict[str, Any],
-    overwrite: bool,
-) -> Search:
+def _search(study: Study, settings: SweepSettings) -> Search:
     if settings.search.method == "grid":
         return GridSearch(settings.search.space)
     if settings.search.method == "paper":
-        return PaperSearch(settings.search.space, training)
-    return OptunaSearch(output, settings.search, made_by, overwrite)
+        return PaperSearch(settings.search.space, study.training)
+    what = study.fold("sweep", study.output, study.groups[0]).made_by.compared()
+    on = digest([what, [list(group) for group in study.groups]])
+    made_by = {"space": settings.search.space, "score": settings.search.score, "on": on}
+    return OptunaSearch(study.output, settings.search, made_by, study.work.overwrite)
 
 
 def _most_epochs(settings: SweepSettings, n_folds: int) -> int:
@@ -124,25 +101,15 @@ def _most_epochs(settings: SweepSettings, n_folds: int) -> int:
     return n * n_folds * settings.training.fit.epochs
 
 
-def _write(
-    trials: list[Trial],
-    settings: SweepSettings,
-    training: TrainSettings,
-    identity: dict[str, Any],
-    output: Location,
-    reporter: Reporter,
-) -> Sweep:
-    names = list(settings.search.space)
+def _write(study: Study, settings: SweepSettings, trials: list[Trial]) -> Sweep:
+    names, output = list(settings.search.space), study.output
     scored = [t for t in trials if t.status == "done" and t.score is not None]
     best = max(scored, key=lambda t: t.score or 0.0, default=None)
     rows = [_row(t, t is best) for t in trials]
     extra = ("validation_dice", "f1", "best_f1", "auprc", "epochs", "seconds", "model", "error")
     files = [write_rows(output / _TABLE, ("trial", *names, "status", "score", "best", *extra), rows)]
     if scored:
-        try:
-            files.append(plot_trials(output / _PLOT, rows, names, _WORDS[settings.search.score]))
-        except InputError as error:
-            reporter.warn(str(error))
+        files += study.draw(lambda: plot_trials(output / _PLOT, rows, names, _WORDS[settings.search.score]))
     if best is not None:
         best_settings = with_hyperparameters(settings.training, best.chosen)
         (output / _BEST).write(commented_yaml(best_settings))
@@ -152,9 +119,8 @@ def _write(
         "best": None if best is None else best.chosen,
         "trials": rows,
     }
-    decides = {"settings": settings.model_dump(mode="json"), "data": identity}
-    write_result(output / _SIDE, Provenance("sweep", {}, decides), side)
-    return Sweep(tuple(trials), best, tuple(rows), (*files, output / _SIDE))
+    files.append(study.write(_SIDE, "sweep", side))
+    return Sweep(tuple(trials), best, tuple(rows), tuple(files))
 
 
 def _row(trial: Trial, is_best: bool) -> dict[str, Any]:
@@ -165,14 +131,14 @@ def _row(trial: Trial, is_best: bool) -> dict[str, Any]:
         "score": trial.score,
     }
     row["best"] = int(is_best)
-    results = [r for r in trial.results.values() if r]
+    results = [r for r in trial.results.values() if r is not None]
     if results:
-        row["validation_dice"] = fmean(r["validation_dice"] for r in results)
-        row["epochs"] = sum(r["epochs"] for r in results)
-        row["seconds"] = sum(r.get("seconds", 0.0) for r in results)
-        row["model"] = " ".join(r["model"] for r in results if "model" in r)
+        row["validation_dice"] = fmean(r.validation_dice for r in results)
+        row["epochs"] = sum(r.epochs for r in results)
+        row["seconds"] = sum(r.seconds for r in results)
+        row["model"] = " ".join(r.model for r in results if r.model is not None)
         for name in ("f1", "best_f1", "auprc"):
-            if any(r["pooled"] for r in results):
+            if any(r.pooled for r in results):
                 row[name] = mean_score(results, name)
     if trial.error is not None:
         row["error"] = trial.error if isinstance(trial.error, str) else sentence(trial.error)

@@ -13,9 +13,9 @@ from deepict_dask.config.sweep import SweepSettings, with_hyperparameters
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import SettingsError
 from deepict_dask.io.location import Location
-from deepict_dask.learning.fold import PRUNE, Fold, begin, make_fold, tell_outcome
+from deepict_dask.learning.fold import PRUNE, Fold, FoldResult
 from deepict_dask.learning.proposals import OptunaSearch, Proposal, Search
-from deepict_dask.stages.report import Reporter
+from deepict_dask.learning.study import Study
 
 
 @dataclass
@@ -32,8 +32,8 @@ class Trial:
         How it is.
     score : float or None
         What the search maximizes; mean over classes and folds.
-    results : dict of str to dict
-        Of each fold, see `run_fold`.
+    results : dict of str to FoldResult or None
+        Of each fold; None where it failed.
     error : BaseException or str or None
         Why it failed, if it did.
     """
@@ -42,7 +42,7 @@ class Trial:
     chosen: dict[str, Any]
     status: str = "running"
     score: float | None = None
-    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    results: dict[str, FoldResult | None] = field(default_factory=dict)
     error: BaseException | str | None = None
 
 
@@ -50,14 +50,9 @@ class Trial:
 class Trials:
     """Makes trainings of what the search proposes, and scores of their results."""
 
+    study: Study
     settings: SweepSettings
-    training: TrainSettings
-    identity: dict[str, Any]
-    groups: list[tuple[str, ...]]
     search: Search
-    output: Location
-    reporter: Reporter
-    overwrite: bool
     trials: list[Trial] = field(default_factory=list)
     waiting: deque[Fold] = field(default_factory=deque)
     # Folds by name: the trials that wait for them (optuna may propose a choice twice), and their proposals.
@@ -71,11 +66,10 @@ class Trials:
             if proposal is None:
                 return None
             self._begin(proposal)
-        return begin(self.waiting.popleft())
+        return self.waiting.popleft()
 
-    def done(self, fold: Fold, result: dict[str, Any] | None, error: BaseException | None) -> None:
+    def done(self, fold: Fold, result: FoldResult | None, error: BaseException | None) -> None:
         """Note what came of a training."""
-        tell_outcome(fold.name, result, error, self.reporter)
         for trial, proposal in self.under_way.pop(fold.name):
             self._note(trial, proposal, fold.name, result, error)
 
@@ -99,7 +93,9 @@ class Trials:
                 if word == "failed":
                     trial.error = "failed in an earlier session"
                 else:
-                    folds = self._folds(proposal.chosen, with_hyperparameters(self.training, proposal.chosen))
+                    folds = self._folds(
+                        proposal.chosen, with_hyperparameters(self.study.training, proposal.chosen)
+                    )
                     trial.results = {f.name: r for f in folds if (r := f.result()) is not None}
             trials.append(trial)
         ended = [t.chosen for t in trials if t.status != "failed"]
@@ -107,29 +103,27 @@ class Trials:
 
     def _folds(self, chosen: dict[str, Any], training: TrainSettings) -> list[Fold]:
         called, folds = _called(chosen), []
-        for k, group in enumerate(self.groups, start=1):
+        for k, group in enumerate(self.study.groups, start=1):
             name = called + (f"_fold_{k}" if group else "")
-            folder = self.output.join("trials", called, *([f"fold_{k}"] if group else []))
-            folds.append(
-                make_fold(name, folder, training, group, self.settings, self.identity, self.overwrite)
-            )
+            folder = self.study.output.join("trials", called, *([f"fold_{k}"] if group else []))
+            folds.append(self.study.fold(name, folder, group, training))
         return folds
 
     def _begin(self, proposal: Proposal) -> None:
         trial = Trial(proposal.number, proposal.chosen)
         self.trials.append(trial)
         try:
-            training = with_hyperparameters(self.training, proposal.chosen)
+            training = with_hyperparameters(self.study.training, proposal.chosen)
         except ValidationError as error:
             reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
             self._note(trial, proposal, "", None, SettingsError(reason))
-            self.reporter.warn(f"{_called(proposal.chosen)} cannot be tried: {reason}")
+            self.study.reporter.warn(f"{_called(proposal.chosen)} cannot be tried: {reason}")
             return
         for fold in self._folds(proposal.chosen, training):
             if fold.name in self.under_way:
                 self.under_way[fold.name].append((trial, proposal))
             elif (result := fold.result()) is not None:
-                self.reporter.say(f"{fold.name} is done already")
+                self.study.reporter.say(f"{fold.name} is done already")
                 self._note(trial, proposal, fold.name, result, None)
             else:
                 self.under_way[fold.name] = [(trial, proposal)]
@@ -141,22 +135,23 @@ class Trials:
         trial: Trial,
         proposal: Proposal,
         name: str,
-        result: dict[str, Any] | None,
+        result: FoldResult | None,
         error: BaseException | None,
     ) -> None:
         """Take in one fold of a trial; with the last, score it."""
         if error is not None:
             trial.error = trial.error or error
-        trial.results[name] = result or {}
-        if name and len(trial.results) < len(self.groups):
+        trial.results[name] = result
+        if name and len(trial.results) < len(self.study.groups):
             return
         if trial.error is not None:
             trial.status = "failed"
             self.search.done(proposal, None)
             return
-        pruned = any(r["pruned"] for r in trial.results.values())
+        results = [r for r in trial.results.values() if r is not None]
+        pruned = any(r.pruned for r in results)
         trial.status = "pruned" if pruned else "done"
-        trial.score = mean_score(list(trial.results.values()), self.settings.search.score)
+        trial.score = mean_score(results, self.settings.search.score)
         if trial.score is None:
             trial.status, trial.error = (
                 "failed",
@@ -165,11 +160,12 @@ class Trials:
         self.search.done(proposal, trial.score, pruned=pruned)
 
 
-def mean_score(results: list[dict[str, Any]], name: str) -> float | None:
+def mean_score(results: list[FoldResult], name: str) -> float | None:
+    """Give the mean of a score over folds and classes; None where nothing was picked."""
     if name == "dice":
-        return fmean(r["validation_dice"] for r in results)
+        return fmean(r.validation_dice for r in results)
     # A class of which nothing was picked has no curve, and was not found.
-    values = [0.0 if row[name] is None else float(row[name]) for r in results for row in r["pooled"]]
+    values = [0.0 if row[name] is None else float(row[name]) for r in results for row in r.pooled]
     return fmean(values) if values else None
 
 

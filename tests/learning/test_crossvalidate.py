@@ -108,9 +108,9 @@ def test_each_fold_is_trained_without_and_judged_by_what_it_holds_out(done, cell
     assert [f.held_out for f in done.folds] == [("a", "b"), ("c", "d")]
     assert not any(f.error for f in done.folds)
     for fold, seen in zip(done.folds, (("c", "d"), ("a", "b")), strict=True):
-        card = load_checkpoint(fold.result["model"]).card
+        card = load_checkpoint(fold.result.model).card
         assert card.training_data == seen and card.name == f"tiny_{fold.name}"
-        assert {r["tomogram"] for r in fold.result["tomograms"]} == set(fold.held_out)
+        assert {r["tomogram"] for r in fold.result.tomograms} == set(fold.held_out)
         folder = output / "folds" / fold.name
         assert (folder / "evaluation" / "evaluation.json").exists()
         # The same numbers as from the command on the tables that were left.
@@ -121,7 +121,7 @@ def test_each_fold_is_trained_without_and_judged_by_what_it_holds_out(done, cell
             class_name="ribosome",
             voxel_size=13.48,
         ).pooled[0]
-        row = fold.result["pooled"][0]
+        row = fold.result.pooled[0]
         assert (row["n_picked"], row["n_truth"], row["n_matched"]) == (again.n_picked, 6, again.n_matched)
         assert row["f1"] == pytest.approx(again.f1)
 
@@ -183,7 +183,7 @@ def test_a_fold_that_fails_is_reported_and_the_others_are_kept(client, cells, tm
         settings(cells, tmp_path / "out", training=tree, folds={"folds": [["a"], ["d"]]}), reporter
     )
     good, bad = found.folds
-    assert good.error is None and good.result["pooled"]
+    assert good.error is None and good.result.pooled
     assert bad.result is None and "class 'fas' is labelled nowhere" in str(bad.error)
     assert any(s.startswith("fold_2 failed: class 'fas'") for s in reporter.warned)
     rows = list(csv.DictReader((tmp_path / "out" / "folds.csv").open()))
@@ -273,8 +273,8 @@ def test_a_fold_that_nobody_waited_for_goes_on_later_to_the_same_network(cells, 
     found = run_fold(fold("cut"), Post(1, interrupted))
     assert [e for e in epochs if e] == [2, 3]
     whole = run_fold(fold("whole"), Post(1))
-    assert found["history"] == whole["history"] and len(whole["history"]) == 3
-    a, b = (load_checkpoint(r["model"]) for r in (found, whole))
+    assert found.history == whole.history and len(whole.history) == 3
+    a, b = (load_checkpoint(r.model) for r in (found, whole))
     assert all(np.array_equal(a.state[n], b.state[n]) for n in b.state)
 
 

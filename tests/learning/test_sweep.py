@@ -10,12 +10,11 @@ import pytest
 from deepict_dask.config import load_settings
 from deepict_dask.config.sweep import SweepSettings
 from deepict_dask.config.training import TrainSettings
-from deepict_dask.errors import WorkError
-from deepict_dask.learning import sweep as module
-from deepict_dask.learning.fold import PRUNE, RESULT
+from deepict_dask.errors import DamagedOutputError, WorkError
+from deepict_dask.learning import study as module
+from deepict_dask.learning.fold import PRUNE, RESULT, FoldResult
 from deepict_dask.learning.sweep import sweep as sweep_with
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.results import write_result
 from deepict_dask.stages.work import Work
 from tests.learning.cells import training_tree, write_cells
 from tests.learning.test_crossvalidate import Listening
@@ -57,13 +56,25 @@ class Formula:
         score = (
             0.3 * (network.initial_features == 4) + 0.2 * (network.depth == 1) - network.decoder_dropout + 0.1
         )
-        result = {"complete": True, "made_by": fold.made_by, "pruned": False, "epochs": 2, "pooled": []}
         pooled = (
             [{"class": "ribosome", "f1": score / 2, "best_f1": score, "auprc": None}] if fold.held_out else []
         )
-        result |= {"validation_dice": score, "pooled": pooled, "model": "m", "seconds": 1.0}
-        write_result(fold.folder / RESULT, fold.made_by, result)
-        return result
+        return fold.write(
+            FoldResult(
+                held_out=list(fold.held_out),
+                best_epoch=1,
+                validation_dice=score,
+                validation_loss=1.0,
+                dice=[score],
+                epochs=2,
+                ended_by="epochs",
+                history=[score, score],
+                pooled=pooled,
+                tomograms=[],
+                seconds=1.0,
+                model="m",
+            )
+        )
 
 
 @pytest.fixture
@@ -155,8 +166,8 @@ def test_real_trials_on_workers(client, cells, tmp_path):
     assert [t.status for t in found.trials] == ["done", "done"]
     for row, trial in zip(found.rows, found.trials, strict=True):
         (result,) = trial.results.values()
-        assert row["score"] == result["validation_dice"] == result["history"][result["best_epoch"] - 1]
-        assert len(result["history"]) == 2
+        assert row["score"] == result.validation_dice == result.history[result.best_epoch - 1]
+        assert len(result.history) == 2
     assert any("initial_features=3: epoch 2 of 2" in s for s in reporter.said)
     reporter = Listening()
     assert sweep(settings(cells, tmp_path, search=chosen), reporter).rows == found.rows
@@ -181,7 +192,7 @@ def test_a_training_that_is_told_to_ends_after_its_epoch_and_is_recorded_as_prun
         )
     )
     (trial,) = found.trials
-    assert trial.status == "pruned" and trial.results["depth=1"]["epochs"] == 2 and found.best is None
+    assert trial.status == "pruned" and trial.results["depth=1"].epochs == 2 and found.best is None
     assert (tmp_path / "trials" / "depth=1" / PRUNE).exists()
 
 
@@ -192,3 +203,13 @@ def test_results_are_found_again_in_another_order_of_the_hyperparameters(formula
     other = grid | {"space": dict(reversed(grid["space"].items()))}
     again = sweep(settings(cells, tmp_path, search=other))
     assert not formula.done and again.best.chosen == first.best.chosen and len(again.trials) == 4
+
+
+def test_a_result_that_lacks_a_part_is_named(formula, cells, tmp_path):
+    sweep(settings(cells, tmp_path))
+    file = tmp_path / "trials" / next(p.name for p in (tmp_path / "trials").iterdir()) / RESULT
+    content = json.loads(file.read_text())
+    del content["best_epoch"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(DamagedOutputError, match=r"result.json lacks .*best_epoch.*; remove it"):
+        sweep(settings(cells, tmp_path))
