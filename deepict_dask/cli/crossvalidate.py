@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepict_dask.cli.failure import exit_with, report_error
-from deepict_dask.cli.settings_file import follow_settings
+from deepict_dask.cli.settings_file import SettingsCommand
 from deepict_dask.cli.terminal import print_table
 from deepict_dask.config.sweep import CrossValidateSettings
 
@@ -28,21 +28,11 @@ def crossvalidate_network(
     Parameters
     ----------
     quiet, settings, defaults, overwrite
-        As `follow_settings` has them.
+        As `SettingsCommand.follow` has them.
     **options
         ``output``, ``at_once`` and the settings of the cluster, over the file's; None is "not given".
     """
-    result = follow_settings(
-        CrossValidateSettings,
-        CrossValidateSettings.example(),
-        settings,
-        options,
-        quiet=quiet,
-        defaults=defaults,
-        overwrite=overwrite,
-        act=_crossvalidate,
-        show=_show,
-    )
+    result = _COMMAND.follow(settings, options, quiet=quiet, defaults=defaults, overwrite=overwrite)
     if result is not None:
         codes = [report_error(fold.error, fold.name) for fold in result.folds if fold.error is not None]
         exit_with(codes, len(result.folds))
@@ -71,3 +61,6 @@ def _show(settings: CrossValidateSettings, result: CrossValidation) -> None:
 def number(value: float | None) -> str:
     """Write a score for a table."""
     return "-" if value is None else f"{value:.3f}"
+
+
+_COMMAND = SettingsCommand(CrossValidateSettings, CrossValidateSettings.example(), _crossvalidate, _show)

@@ -7,16 +7,22 @@ from typing import Any
 
 import click
 
-from deepict_dask.cli.options import OVERWRITE, is_quiet, setting_options
+from deepict_dask.cli.options import OVERWRITE, command, is_quiet, setting_options
 
-SWEEP_SETTINGS = click.argument(
+SETTINGS = click.argument(
     "settings", required=False, type=click.Path(path_type=Path), metavar="SETTINGS.yaml"
 )
 DEFAULTS = click.option(
     "--defaults", is_flag=True, help="Print all settings with their meaning, as YAML, and do nothing."
 )
-AT_ONCE = click.option(
-    "--at-once", type=int, metavar="N", help="Trainings at a time. [default: one per worker]"
+# Of many trainings, each of which takes a worker.
+STUDY = (
+    SETTINGS,
+    click.option("--output", "-o", type=click.Path(), help="Folder for networks, picks and results."),
+    click.option("--at-once", type=int, metavar="N", help="Trainings at a time. [default: one per worker]"),
+    DEFAULTS,
+    setting_options("cluster"),
+    OVERWRITE,
 )
 
 
@@ -59,18 +65,18 @@ def masks(context: click.Context, /, **options: Any) -> None:
     make_masks(is_quiet(context), **options)
 
 
-@click.command()
-@click.argument("settings", required=False, type=click.Path(path_type=Path), metavar="SETTINGS.yaml")
-@click.option("--defaults", is_flag=True, help="Print all settings with their meaning, as YAML, and stop.")
-@click.option("--output", "-o", help="Folder for the model.")
-@click.option("--name", help="Of the model.")
-@click.option("--epochs", type=int, help="At most.")
-@click.option("--max-minutes", type=float, help="No epoch is begun that would end later.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]))
-@click.option("--gpus", type=int)
-@click.option("--set", "assign", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
-@OVERWRITE
-@click.pass_context
+@command(
+    SETTINGS,
+    DEFAULTS,
+    click.option("--output", "-o", help="Folder for the model."),
+    click.option("--name", help="Of the model."),
+    click.option("--epochs", type=int, help="At most."),
+    click.option("--max-minutes", type=float, help="No epoch is begun that would end later."),
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"])),
+    click.option("--gpus", type=int),
+    click.option("--set", "assign", multiple=True, metavar="KEY=VALUE", help="Any other setting."),
+    OVERWRITE,
+)
 def train(context: click.Context, /, **options: Any) -> None:
     """Train a network on tomograms with known particles."""
     from deepict_dask.cli.train import train_network
@@ -78,14 +84,7 @@ def train(context: click.Context, /, **options: Any) -> None:
     train_network(is_quiet(context), **options)
 
 
-@click.command()
-@SWEEP_SETTINGS
-@click.option("--output", "-o", type=click.Path(), help="Folder for networks, picks and results.")
-@AT_ONCE
-@DEFAULTS
-@setting_options("cluster")
-@OVERWRITE
-@click.pass_context
+@command(*STUDY)
 def crossvalidate(context: click.Context, /, **options: Any) -> None:
     """Train and evaluate once per fold of tomograms.
 
@@ -97,14 +96,7 @@ def crossvalidate(context: click.Context, /, **options: Any) -> None:
     crossvalidate_network(is_quiet(context), **options)
 
 
-@click.command()
-@SWEEP_SETTINGS
-@click.option("--output", "-o", type=click.Path(), help="Folder for networks and results.")
-@AT_ONCE
-@DEFAULTS
-@setting_options("cluster")
-@OVERWRITE
-@click.pass_context
+@command(*STUDY)
 def sweep(context: click.Context, /, **options: Any) -> None:
     """Search hyperparameters.
 

@@ -36,6 +36,18 @@ def is_quiet(context: click.Context) -> bool:
     return bool(context.parent and context.parent.params["quiet"])
 
 
+def command(*options: Callable[..., Any]) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command of a function of the context and of its options, which its help shows in this order."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        decorated: Any = click.pass_context(function)
+        for option in reversed(options):
+            decorated = option(decorated)
+        return click.command()(decorated)
+
+    return decorate
+
+
 def setting_options(*sections: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a command with an option for every setting of the sections.
 

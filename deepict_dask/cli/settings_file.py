@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
@@ -23,74 +24,84 @@ S = TypeVar("S", bound=TrainSettings | CrossValidateSettings)
 R = TypeVar("R")
 
 
-def follow_settings(
-    model: type[S],
-    example: S,
-    path: Path | None,
-    options: Mapping[str, Any],
-    *,
-    quiet: bool,
-    defaults: bool,
-    overwrite: bool,
-    act: Callable[[S, Work], R],
-    show: Callable[[S, R], None],
-) -> R | None:
-    """Do what a settings file says and show what came of it, or print all settings.
+@dataclass(frozen=True)
+class SettingsCommand(Generic[S, R]):
+    """A command that a settings file tells all.
 
-    Parameters
+    Attributes
     ----------
     model : type
         Kind of settings.
     example : TrainSettings or CrossValidateSettings
         What is printed where there is no file.
-    path : Path or None
-        YAML; may be left out with `defaults` only.
-    options : mapping
-        By name, over the file's; None is "not given".
-    quiet : bool
-        Say only what went wrong.
-    defaults : bool
-        Print the settings with their meaning instead: those of the file, else the example.
-    overwrite : bool
-        Replace what was made with other settings.
     act : callable
         Does the work, alone in the folder that the settings name, with workers if they have a section for them.
     show : callable
         Prints the result.
-
-    Returns
-    -------
-    object or None
-        What `act` gave; None where settings were printed.
-
-    Raises
-    ------
-    SettingsError
-        If no file is given, or something in it is wrong.
     """
-    command = model.command.partition(" ")[0]
-    if path is None and not defaults:
-        raise SettingsError(
-            f"no settings are given; `deepict-dask {model.command} > {command}.yaml` writes a file to fill in"
-        )
-    chosen = None if path is None else load_settings(path, options, model)
-    if defaults or chosen is None:
-        click.echo(commented_yaml(chosen or example), nl=False)
-        return None
-    from deepict_dask.cli.work import workers
-    from deepict_dask.io.claim import claimed
-    from deepict_dask.io.location import Location
-    from deepict_dask.stages.work import Work
 
-    reporter = TerminalReporter(quiet)
-    with ExitStack() as stack:
-        claim = stack.enter_context(claimed(Location.of(chosen.output), f"deepict-dask {command}"))
-        if isinstance(chosen, CrossValidateSettings):
-            stack.enter_context(workers(chosen.cluster, reporter))
-        result = act(chosen, Work(reporter, overwrite, claim=claim))
-    if not quiet:
-        show(chosen, result)
-    return result
+    model: type[S]
+    example: S
+    act: Callable[[S, Work], R]
+    show: Callable[[S, R], None]
+
+    def follow(
+        self,
+        settings: Path | None,
+        options: Mapping[str, Any],
+        *,
+        quiet: bool,
+        defaults: bool,
+        overwrite: bool,
+    ) -> R | None:
+        """Do what a settings file says and show what came of it, or print all settings.
+
+        Parameters
+        ----------
+        settings : Path or None
+            YAML; may be left out with `defaults` only.
+        options : mapping
+            By name, over the file's; None is "not given".
+        quiet : bool
+            Say only what went wrong.
+        defaults : bool
+            Print the settings with their meaning instead: those of the file, else the example.
+        overwrite : bool
+            Replace what was made with other settings.
+
+        Returns
+        -------
+        object or None
+            What `act` gave; None where settings were printed.
+
+        Raises
+        ------
+        SettingsError
+            If no file is given, or something in it is wrong.
+        """
+        command = self.model.command.partition(" ")[0]
+        if settings is None and not defaults:
+            raise SettingsError(
+                f"no settings are given; `deepict-dask {self.model.command} > {command}.yaml` writes a file to fill in"
+            )
+        chosen = None if settings is None else load_settings(settings, options, self.model)
+        if defaults or chosen is None:
+            click.echo(commented_yaml(chosen or self.example), nl=False)
+            return None
+        from deepict_dask.cli.work import workers
+        from deepict_dask.io.claim import claimed
+        from deepict_dask.io.location import Location
+        from deepict_dask.stages.work import Work
+
+        reporter = TerminalReporter(quiet)
+        with ExitStack() as stack:
+            claim = stack.enter_context(claimed(Location.of(chosen.output), f"deepict-dask {command}"))
+            if isinstance(chosen, CrossValidateSettings):
+                stack.enter_context(workers(chosen.cluster, reporter))
+            result = self.act(chosen, Work(reporter, overwrite, claim=claim))
+        if not quiet:
+            self.show(chosen, result)
+        return result
 
 
 def assigned(pairs: Sequence[str], model: type[S]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from deepict_dask.cli.options import OVERWRITE, is_quiet, setting_options
+from deepict_dask.cli.options import OVERWRITE, command, is_quiet, setting_options
 
 TOMOGRAMS = click.argument("tomograms", nargs=-1, required=True, metavar="TOMOGRAM...")
 OUTPUT = click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Run folder.")
@@ -32,15 +32,9 @@ def stage_command(*sections: str) -> Callable[[Callable[..., None]], click.Comma
     *sections : str
         Of the settings, each of which is an option; those of the cluster come with every command.
     """
-    options = (TOMOGRAMS, OUTPUT, NAME, RECURSIVE, CONFIG, setting_options(*sections, "cluster"), OVERWRITE)
-
-    def decorate(function: Callable[..., None]) -> click.Command:
-        decorated: Any = click.pass_context(function)
-        for option in reversed(options):
-            decorated = option(decorated)
-        return click.command()(decorated)
-
-    return decorate
+    return command(
+        TOMOGRAMS, OUTPUT, NAME, RECURSIVE, CONFIG, setting_options(*sections, "cluster"), OVERWRITE
+    )
 
 
 @stage_command("ingest", "equalize", "segment", "pick")

@@ -9,7 +9,7 @@ import click
 
 from deepict_dask.cli.crossvalidate import number
 from deepict_dask.cli.failure import exit_with, report_error
-from deepict_dask.cli.settings_file import follow_settings
+from deepict_dask.cli.settings_file import SettingsCommand
 from deepict_dask.cli.terminal import print_table
 from deepict_dask.config.sweep import SweepSettings
 from deepict_dask.errors import WorkError
@@ -27,7 +27,7 @@ def sweep_hyperparameters(
     Parameters
     ----------
     quiet, settings, defaults, overwrite
-        As `follow_settings` has them.
+        As `SettingsCommand.follow` has them.
     **options
         ``output``, ``at_once`` and the settings of the cluster, over the file's; None is "not given".
 
@@ -36,17 +36,7 @@ def sweep_hyperparameters(
     WorkError
         If no trial has a score.
     """
-    result = follow_settings(
-        SweepSettings,
-        SweepSettings.example(),
-        settings,
-        options,
-        quiet=quiet,
-        defaults=defaults,
-        overwrite=overwrite,
-        act=_sweep,
-        show=_show,
-    )
+    result = _COMMAND.follow(settings, options, quiet=quiet, defaults=defaults, overwrite=overwrite)
     if result is None:
         return
     codes = [
@@ -78,3 +68,6 @@ def _show(settings: SweepSettings, result: Sweep) -> None:
     ]
     print_table(f"Trials; * is the best {settings.search.score}", ("trial", *names, "status", "score"), rows)
     click.echo("\n".join(f"wrote {path}" for path in result.files))
+
+
+_COMMAND = SettingsCommand(SweepSettings, SweepSettings.example(), _sweep, _show)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepict_dask.cli.settings_file import assigned, follow_settings
+from deepict_dask.cli.settings_file import SettingsCommand, assigned
 from deepict_dask.cli.terminal import print_table
 from deepict_dask.config.training import EXAMPLE, TrainSettings
 
@@ -31,23 +31,19 @@ def train_network(
     Parameters
     ----------
     quiet, settings, defaults, overwrite
-        As `follow_settings` has them.
+        As `SettingsCommand.follow` has them.
     assign : sequence of str
         ``KEY=VALUE`` over the file's settings.
     **options
         Settings by name, over the file's and over those; None is "not given".
     """
     changes = {name: value for name, value in options.items() if value is not None}
-    follow_settings(
-        TrainSettings,
-        EXAMPLE,
+    _COMMAND.follow(
         settings,
         assigned(assign, TrainSettings) | changes,
         quiet=quiet,
         defaults=defaults,
         overwrite=overwrite,
-        act=_train,
-        show=_show,
     )
 
 
@@ -75,3 +71,6 @@ def _show(settings: TrainSettings, result: TrainingResult) -> None:
         click.echo(
             f"Find particles with it:\n  deepict-dask run TOMOGRAM.mrc --model {result.model_path} --output RUN"
         )
+
+
+_COMMAND = SettingsCommand(TrainSettings, EXAMPLE, _train, _show)
