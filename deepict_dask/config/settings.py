@@ -44,6 +44,27 @@ class IngestSettings(Section):
         "None: as the header says.",
     )
     use_origin: bool = Field(False, description="Add the origin in the file's header to the positions in A.")
+    clip: Annotated[float, Field(ge=3, le=1000)] | None = Field(
+        None,
+        description="Hot voxels: show those farther than so many standard deviations from the mean as if they were "
+        "there, mean and standard deviation being those of the others. What is stored stays; nothing is ingested again.",
+    )
+    ignore_value: Annotated[float, Field(ge=-1e38, le=1e38)] | None = Field(
+        None,
+        description="Padding: leave voxels of this value out of mean, standard deviation, spectrum and picking; networks "
+        "see the mean there. What is stored stays; nothing is ingested again.",
+    )
+    invert: bool = Field(
+        False,
+        description="Change the sign of the voxels: bright particles for a network that was trained on dark ones, or the "
+        "reverse. What is stored stays; nothing is ingested again.",
+    )
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """How voxels are shown that would spoil others, as far as it is asked for; empty if it is not."""
+        asked = {"clip": self.clip, "ignore_value": self.ignore_value, "invert": self.invert}
+        return {name: value for name, value in asked.items() if value not in (None, False)}
 
 
 class EqualizeSettings(Section):

@@ -9,12 +9,15 @@ import dask.array as da
 import numpy as np
 from dask.delayed import delayed
 
+from deepict_dask.engine.execute import per_block
 from deepict_dask.engine.overlap import map_overlap
 from deepict_dask.engine.passes import again
+from deepict_dask.engine.shown import Holes
 from deepict_dask.engine.spectrum import global_statistics
 from deepict_dask.engine.stored import readable
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import BlockGrid, Shape, block_grid
+from deepict_dask.kernels.conditioning import Conditioning
 from deepict_dask.kernels.probability import BOX_OVERLAP, BOX_STRIDE, predict_in_boxes, quantize, standardize
 from deepict_dask.kernels.statistics import Statistics
 
@@ -58,6 +61,7 @@ def segment(
     std: Any = 1.0,
     in_boxes: bool = False,
     dtype: str = "float32",
+    shown: Any = None,
 ) -> da.Array:
     """Segment a tomogram, lazily.
 
@@ -78,6 +82,9 @@ def segment(
         Whether to go box by box, as the original does.
     dtype : {"float32", "float16", "uint8"}
         How probabilities are kept; uint8 in multiples of 1 / 255.
+    shown : Conditioning or Delayed, optional
+        How voxels are shown to the network. Where they are left out probabilities are 0; blocks of nothing else are not
+        predicted, see `empty_blocks`.
 
     Returns
     -------
@@ -97,9 +104,31 @@ def segment(
         "in_boxes": in_boxes,
         "dtype": dtype,
         "n_classes": n_classes,
+        "shown": shown,
+        "halo": halo,
     }
     channels = n_classes if n_classes > 1 else None
     return map_overlap(_segment_block, source, grid, halo, dtype=dtype, n_channels=channels, kwargs=settings)
+
+
+def empty_blocks(source: Any, grid: BlockGrid, ignore_value: float) -> da.Array:
+    """Tell which blocks hold nothing but voxels that are left out, lazily.
+
+    Parameters
+    ----------
+    source : stored array
+        Shape (z, y, x).
+    grid : BlockGrid
+        Of the inference.
+    ignore_value : float
+        Voxels of this value are left out.
+
+    Returns
+    -------
+    dask.array.Array of object
+        One bool per block.
+    """
+    return per_block(_is_empty, da.from_array(Holes(source, ignore_value), chunks=grid.chunks, asarray=False))
 
 
 def usable_statistics(source: Any) -> Any:
@@ -136,8 +165,27 @@ def _segment_block(
     in_boxes: bool,
     dtype: str,
     n_classes: int,
+    shown: Conditioning | None,
+    halo: Shape,
 ) -> np.ndarray:
+    ignored: np.ndarray | None = None
+    if shown is not None:
+        if shown.ignore_value is not None:
+            ignored = shown.ignored(
+                block[tuple(slice(h, n - h) for h, n in zip(halo, block.shape, strict=True))]
+            )
+            if ignored.all():
+                nothing = np.zeros((n_classes, *ignored.shape), dtype)
+                return nothing if n_classes > 1 else nothing[0]
+        block = shown(block)
     x = standardize(block, mean, std)
     probability = predict_in_boxes(x, predict) if in_boxes else predict(x)
     stored = quantize(probability, dtype)
+    if ignored is not None:
+        stored = stored.copy() if stored is probability else stored
+        stored[:, ignored] = 0
     return stored if n_classes > 1 else stored[0]
+
+
+def _is_empty(holes: np.ndarray, index: tuple[int, ...]) -> bool:
+    return bool(holes.all())

@@ -34,6 +34,7 @@ def extract_spectrum(
     maximum: Any = None,
     large: int = LARGE,
     window: int = WINDOW,
+    has_holes: bool = False,
 ) -> Any:
     """Extract the amplitude spectrum of a tomogram, lazily.
 
@@ -54,6 +55,10 @@ def extract_spectrum(
         ``deepict``: tomograms with more voxels are transformed as pencils, others by one task.
     window : int
         ``physical``: edge of the windows in voxels.
+    has_holes : bool
+        ``physical``: whether voxels that are exactly the mean were left out, and windows count by what is left in
+        them. ``deepict`` takes them as they are: the mean has no amplitude, so all amplitudes fall alike, by the root of
+        the share of the voxels that are left.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def extract_spectrum(
     source = again(source, mean)
     grid = WindowGrid(shape, window)
     groups = [grid.groups(axis) for axis in range(3)]
-    settings = {"window": grid.window, "mean": mean, "voxel_size": size}
+    settings = {"window": grid.window, "mean": mean, "voxel_size": size, "has_holes": has_holes}
     if isinstance(source, da.Array):
         parts = da.concatenate([_lazy_group(source, group, settings) for group in itertools.product(*groups)])
     else:

@@ -18,6 +18,7 @@ from deepict_dask.io.ngff import multiscale_attributes, read_multiscale
 from deepict_dask.io.stored_array import ImageWriter, StoredArray
 from deepict_dask.io.zarr_layout import compressors, inner_chunk, pyramid_levels
 from deepict_dask.io.zarr_store import local_store, open_group, to_json
+from deepict_dask.kernels.conditioning import Conditioning
 from deepict_dask.kernels.statistics import Statistics
 from deepict_dask.names import check_classes
 from deepict_dask.provenance import Provenance
@@ -63,6 +64,8 @@ class Image:
         Ours, under the key ``"deepict_dask"``; empty for images of other programs.
     is_foreign : bool
         Whether another program wrote it.
+    conditioning : Conditioning or None
+        How its voxels are shown to what comes after; None: as they are, or as it says itself.
     """
 
     location: Location
@@ -74,6 +77,7 @@ class Image:
     level_paths: tuple[str, ...]
     attributes: dict[str, Any] = field(default_factory=dict)
     is_foreign: bool = False
+    conditioning: Conditioning | None = None
 
     @property
     def path(self) -> str:
@@ -115,6 +119,17 @@ class Image:
             raise InputError(
                 f"{self.path} has no statistics of its voxels; ingest its source again"
             ) from error
+
+    @property
+    def shown(self) -> Conditioning | None:
+        """How its voxels are shown to spectra, filters and networks; None: as they are.
+
+        An image that was made of one with voxels that are left out says itself by which value they are known.
+        """
+        value = self.attributes.get("ignore_value")
+        if self.conditioning is not None or value is None:
+            return self.conditioning
+        return Conditioning(float(np.float32(self.statistics.mean)), float(value))
 
     @property
     def spatial_shape(self) -> Shape:

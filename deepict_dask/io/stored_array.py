@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from deepict_dask.errors import DamagedOutputError, FormatError, WorkError
+from deepict_dask.geometry import Shape
 from deepict_dask.io.location import Location
 from deepict_dask.io.manifest import WAY_OUT, Manifest, Shard
 from deepict_dask.io.zarr_store import metadata_of, open_array, recording_store, strict_store
@@ -53,6 +54,8 @@ class StoredArray:
         Of it, where some blocks were not computed.
     contents : str
         Digest of the manifest of a finished output: Dask does not take one written anew for the one before.
+    has_zeros : bool
+        Whether blocks that were not computed are read as 0, see `zeros_where_not_computed`; else they are an error.
     """
 
     folder: Location
@@ -64,6 +67,7 @@ class StoredArray:
     is_strict: bool = False
     manifest: Manifest | None = field(default=None, repr=False)
     contents: str = ""
+    has_zeros: bool = False
 
     @classmethod
     def of(
@@ -115,7 +119,20 @@ class StoredArray:
         DamagedOutputError, FormatError
             If a shard is missing, cut off or holds other bytes than were written; naming the file.
         """
-        self._check_computed(key)
+        if missing := self._not_computed(key):
+            if not self.has_zeros:
+                raise FormatError(
+                    f"{len(missing)} of the blocks asked for, the first of them {missing[0]}, were not computed in "
+                    f"{self.folder}; not computed is not 0: run the command that makes it with a region that holds them"
+                )
+            return self._with_zeros(key, missing)
+        return self._read(key)
+
+    def zeros_where_not_computed(self) -> StoredArray:
+        """Give it for those to whom "not computed" is no foreground, such as picking."""
+        return self if self.manifest is None else replace(self, has_zeros=True)
+
+    def _read(self, key: Any) -> np.ndarray:
         array = self._open()
         if _is_blosc(array):
             for place in _touched(self, key):
@@ -132,7 +149,7 @@ class StoredArray:
         return self.shape[0]
 
     def __dask_tokenize__(self) -> Any:
-        return "stored array", self.folder.url, self.token, self.contents
+        return "stored array", self.folder.url, self.token, self.contents, self.has_zeros
 
     def _open(self) -> Any:
         name = (self.folder.url, self.token, self.is_strict)
@@ -154,23 +171,42 @@ class StoredArray:
                 _opened.popitem(last=False)
         return array
 
-    def _check_computed(self, key: Any) -> None:
-        if self.manifest is None:
-            return
+    def _keys(self, key: Any) -> list[Any]:
+        """Give what a key asks for, axis by axis: a slice or an integer each."""
         keys = list(key) if isinstance(key, tuple) else [key]
         if Ellipsis in keys:
             i = keys.index(Ellipsis)
             keys[i : i + 1] = [slice(None)] * (self.ndim - len(keys) + 1)
-        keys += [slice(None)] * (self.ndim - len(keys))
-        spans = [
-            slice(*k.indices(n)) if isinstance(k, slice) else slice(int(k), int(k) + 1)
+        return keys + [slice(None)] * (self.ndim - len(keys))
+
+    def _box(self, keys: list[Any]) -> tuple[slice, ...]:
+        """Give the (z, y, x) voxels between the first and the last that are asked for."""
+        ranges = (
+            range(n)[k] if isinstance(k, slice) else (range(n)[k],)
             for k, n in zip(keys[-3:], self.shape[-3:], strict=True)
-        ]
-        if missing := self.manifest.missing(tuple(spans)):
-            raise FormatError(
-                f"{len(missing)} of the blocks asked for, the first of them {missing[0]}, were not computed in {self.folder}; "
-                "not computed is not 0: run the command that makes it with a region that holds them"
-            )
+        )
+        return tuple(slice(min(r), max(r) + 1) if len(r) else slice(0, 0) for r in ranges)
+
+    def _not_computed(self, key: Any) -> list[Shape]:
+        return [] if self.manifest is None else self.manifest.missing(self._box(self._keys(key)))
+
+    def _with_zeros(self, key: Any, missing: list[Shape]) -> np.ndarray:
+        """Read block by block what was computed; where all was not, nothing is read."""
+        assert self.manifest is not None
+        keys, grid = self._keys(key), self.manifest.grid
+        box = self._box(keys)
+        lead = self.shape[:-3]
+        read = np.zeros((*lead, *(b.stop - b.start for b in box)), self.dtype)
+        touched: Any = (range(b.start // c, -(-b.stop // c)) for b, c in zip(box, grid.core, strict=True))
+        for block in sorted(set(itertools.product(*touched)) - set(missing)):
+            part = [
+                slice(max(r.start, b.start), min(r.stop, b.stop))
+                for r, b in zip(grid.region(block), box, strict=True)
+            ]
+            place: Any = (slice(p.start - b.start, p.stop - b.start) for p, b in zip(part, box, strict=True))
+            read[(..., *place)] = self._read((*(slice(None) for _ in lead), *part))
+        steps = [slice(None, None, k.step) if isinstance(k, slice) else 0 for k in keys[-3:]]
+        return np.asarray(read[(*keys[:-3], *steps)])
 
     def _explained(self, error: Exception, array: Any, key: Any) -> Exception:
         """Find the file that a read failed at."""

@@ -110,6 +110,7 @@ def periodogram_sums(
     window: Shape,
     mean: float,
     voxel_size: VoxelSize,
+    has_holes: bool = False,
 ) -> np.ndarray:
     """Add up the FFT magnitudes of some windows by shell.
 
@@ -125,6 +126,10 @@ def periodogram_sums(
         Of the whole tomogram, taken out first.
     voxel_size : (float, float, float)
         In A, (z, y, x).
+    has_holes : bool
+        Whether voxels that are exactly the mean were left out of the tomogram. A window then counts by the root of the
+        taper's power over the others, to which the magnitudes of noise are proportional: windows that hold nothing
+        else count nothing.
 
     Returns
     -------
@@ -147,13 +152,16 @@ def periodogram_sums(
     taper = (tapers[0][:, None, None] * tapers[1][:, None] * tapers[2]).astype(np.float32)
     scale = math.sqrt(math.prod(voxel_size) / math.prod(float((t**2).sum()) for t in tapers))
     sums = np.zeros(count)
-    n_windows = 0
+    n_windows = 0.0
+    power = float((taper**2).sum(dtype=np.float64))
     for corner in itertools.product(*starts):
         region = tuple(slice(i, i + n) for i, n in zip(corner, window, strict=True))
         tapered = (block[region] - np.float64(mean)).astype(np.float32) * taper
         magnitude = np.abs(scipy.fft.rfftn(tapered)).ravel()
         sums += np.bincount(shells, magnitude * weights, minlength=count + 1)[:count]
-        n_windows += 1
+        n_windows += (
+            math.sqrt(float((taper[tapered != 0] ** 2).sum(dtype=np.float64)) / power) if has_holes else 1
+        )
     return np.stack([sums * scale, numbers * n_windows])
 
 

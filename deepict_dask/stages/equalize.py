@@ -10,7 +10,10 @@ import dask
 import numpy as np
 
 from deepict_dask.config import EqualizeSettings, IngestSettings
+from deepict_dask.engine.conditioning import measure
 from deepict_dask.engine.equalize import equalize_deepict, equalize_physical
+from deepict_dask.engine.execute import execute
+from deepict_dask.engine.shown import conditioned, with_holes
 from deepict_dask.engine.spectrum import extract_spectrum
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import storage_grid
@@ -23,7 +26,9 @@ from deepict_dask.kernels.physical_gain import physical_gain
 from deepict_dask.provenance import FileInput, Made, Provenance
 from deepict_dask.spectrum import Convention, Spectrum
 from deepict_dask.stages import memory
+from deepict_dask.stages.condition import check_condition, seen
 from deepict_dask.stages.contents import file_of, read_contents
+from deepict_dask.stages.doubts import doubts
 from deepict_dask.stages.finished import is_finished, open_own
 from deepict_dask.stages.ingest import open_as_set
 from deepict_dask.stages.report import Reporter
@@ -122,9 +127,26 @@ def spectrum_of_file(
     source = open_as_set(path, settings)
     if convention == "physical":
         source.require_voxel_size()
-    for sentence in source.warnings if convention == "physical" else source.volume.warnings:
-        (reporter or Reporter()).warn(sentence)
-    return _finite(extract_spectrum(source, source.voxel_size, convention).compute(), source.path)
+    reporter = reporter or Reporter()
+    asked = settings.conditions
+    shown, statistics, (first, occurrences) = measure(source, execute, **asked)
+    for sentence in (
+        *(source.warnings if convention == "physical" else source.volume.warnings),
+        *doubts(first, occurrences, source.name, source.dtype, asked),
+    ):
+        reporter.warn(sentence)
+    if asked:
+        check_condition(source.name, statistics, asked)
+    spectrum = extract_spectrum(
+        conditioned(source, shown) if asked else source,
+        source.voxel_size,
+        convention,
+        mean=statistics.mean if asked else first.mean,
+        minimum=statistics.minimum,
+        maximum=statistics.maximum,
+        has_holes=shown.ignore_value is not None,
+    )
+    return _finite(spectrum.compute(), source.path)
 
 
 def _finite(spectrum: Spectrum, what: str) -> Spectrum:
@@ -174,7 +196,8 @@ def equalize(
         for key in ("source", "own_voxel_size", "own_shape", "origin")
         if key in tomogram.attributes
     }
-    shape = tomogram.spatial_shape
+    shape, source = tomogram.spatial_shape, seen(tomogram)
+    ignored = None if tomogram.shown is None else tomogram.shown.ignore_value
     if settings.convention == "deepict":
         memory.check_memory(
             memory.equalize_deepict(shape, storage_grid(shape)),
@@ -182,7 +205,7 @@ def equalize(
             "use fewer workers with more memory each, or --convention physical, which works block by block",
         )
         voxels = equalize_deepict(
-            tomogram.array,
+            source,
             target.spectrum(),
             settings.cutoff,
             settings.smooth,
@@ -192,7 +215,9 @@ def equalize(
         )
     else:
         (spectrum,) = dask.compute(
-            extract_spectrum(tomogram.array, tomogram.voxel_size, "physical", mean=statistics.mean)
+            extract_spectrum(
+                source, tomogram.voxel_size, "physical", mean=statistics.mean, has_holes=ignored is not None
+            )
         )
         gain = physical_gain(spectrum, target.spectrum(), settings.cutoff, settings.smooth)
         halo, error = choose_halo(gain, spectrum)
@@ -205,13 +230,15 @@ def equalize(
                 "smooth it more with --smooth"
             )
         memory.check_memory(
-            memory.equalize_physical(storage_grid(shape), halo, tomogram.dtype.itemsize),
+            memory.equalize_physical(storage_grid(shape), halo, memory.shown_bytes(tomogram)),
             f"blocks with a halo of {halo[0]} voxels",
             "use fewer --threads, or fewer workers with more memory each, or smooth the gain more with --smooth",
         )
         attributes |= {"halo": list(halo), "truncation_error": error}
-        voxels = equalize_physical(tomogram.array, gain, statistics.mean, halo=halo)
+        voxels = equalize_physical(source, gain, statistics.mean, halo=halo)
     assert tomogram.voxel_size is not None
+    if ignored is not None:
+        voxels = with_holes(voxels, tomogram.array, ignored)
     return write_tomogram(
         output,
         voxels,
@@ -221,6 +248,7 @@ def equalize(
         made_by=made_by,
         work=work,
         way_out=f"give another target spectrum: the amplitudes of {target.file.name} are too far from the tomogram's",
+        ignore_value=ignored,
         **attributes,
     )
 

@@ -15,9 +15,11 @@ from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image, open_own_image, update_attributes
 from deepict_dask.io.source import Source, open_source
 from deepict_dask.kernels.checksum import block_digest, volume_checksum
+from deepict_dask.kernels.occurrences import Occurrences, block_occurrences, combine_occurrences
 from deepict_dask.kernels.statistics import BlockStatistics, block_statistics, combine
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages import memory
+from deepict_dask.stages.condition import condition
 from deepict_dask.stages.contents import check_untouched, file_of, plain, read_contents
 from deepict_dask.stages.finished import is_finished, open_own
 from deepict_dask.stages.work import Work
@@ -44,7 +46,7 @@ def ingest(source: Source, output: Location, settings: IngestSettings, work: Wor
     -------
     Image
         Complete, in the source's dtype, with mean, standard deviation, minimum and maximum (float64), and the
-        checksum of the voxels that were read in its provenance.
+        checksum of the voxels that were read in its provenance. Shown as the settings say, see `condition`.
 
     Raises
     ------
@@ -53,7 +55,7 @@ def ingest(source: Source, output: Location, settings: IngestSettings, work: Wor
     """
     if (own_output := own_image(source, settings)) is not None:
         work.keep("ingest")
-        return own_output
+        return condition(own_output, settings, work, is_ours=False)
     for sentence in source.warnings:
         work.reporter.warn(sentence)
     finished = open_own(output)
@@ -67,8 +69,8 @@ def ingest(source: Source, output: Location, settings: IngestSettings, work: Wor
         if before != made_by:
             # The same voxels in a file that was copied or touched: from now on it is known by its new stamps.
             update_attributes(output, made_by=made_by.to_json())
-        return open_image(output)
-    return _write(source, output, settings, made_by, work)
+        return condition(open_image(output), settings, work)
+    return condition(_write(source, output, settings, made_by, work), settings, work)
 
 
 def open_tomogram(path: str, settings: IngestSettings, name: str | None = None) -> Source:
@@ -107,7 +109,9 @@ def open_as_set(path: str, settings: IngestSettings, name: str | None = None) ->
 
 def made_by_ingest(source: Source, settings: IngestSettings, before: Provenance | None = None) -> Provenance:
     """Give the provenance of an ingested tomogram; the checksum is known only where the file was not touched."""
-    decides = {"voxel_size": source.voxel_size, **settings.model_dump(mode="json", exclude={"voxel_size"})}
+    # What voxels are shown as is no matter of what is stored, see `deepict_dask.stages.condition`.
+    apart = {"voxel_size", "clip", "ignore_value", "invert"}
+    decides = {"voxel_size": source.voxel_size, **settings.model_dump(mode="json", exclude=apart)}
     return Provenance(
         "ingest", {"source": file_of(source, None if before is None else before.file("source"))}, decides
     )
@@ -137,6 +141,7 @@ def own_image(source: Source, settings: IngestSettings) -> Image | None:
 @dataclass(frozen=True)
 class _Part:
     statistics: BlockStatistics
+    occurrences: Occurrences
     digest: bytes
 
 
@@ -162,7 +167,13 @@ def _write(
         checksum = volume_checksum((p.digest for p in parts), source.shape, source.dtype)
         read = made_by.with_file("source", replace(file, checksum=checksum))
         about = {"name": file.name, "bytes": source.n_bytes, "checksum": checksum}
-        attributes = {"statistics": asdict(statistics), "made_by": read.to_json(), "source": about}
+        occurrences = combine_occurrences(p.occurrences for p in parts)
+        attributes = {
+            "statistics": asdict(statistics),
+            "occurrences": occurrences.to_json(),
+            "made_by": read.to_json(),
+            "source": about,
+        }
         return attributes if origin is None else attributes | {"origin": origin}
 
     form = Form("tomogram", source.name, source.voxel_size, grid.core, settings.zarr_version)
@@ -172,4 +183,4 @@ def _write(
 
 
 def _reduce(block: np.ndarray, index: tuple[int, ...]) -> _Part:
-    return _Part(block_statistics(block), block_digest(block))
+    return _Part(block_statistics(block), block_occurrences(block), block_digest(block))

@@ -14,6 +14,8 @@ from deepict_dask.engine.execute import Workers, workers
 from deepict_dask.engine.pencils import LARGE
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import BlockGrid, Shape
+from deepict_dask.io.ome_zarr import Image
+from deepict_dask.kernels.conditioning import Conditioning
 from deepict_dask.networks.architecture import Architecture
 
 # What a worker holds without work: the program and its libraries; torch brings more.
@@ -234,6 +236,12 @@ def segment(
     results = math.prod(core) * architecture.out_classes
     once = base + voxels * architecture.activation_bytes(runtime)
     return _memory(once, padded * (itemsize + 8) + 8 * results, threads)
+
+
+def shown_bytes(tomogram: Image) -> int:
+    """Give the bytes per voxel of a tomogram as it is read: also those of what is shown, and of where voxels are left out."""
+    shown = 0 if tomogram.shown is None else Conditioning.shown_dtype(tomogram.dtype).itemsize + 1
+    return tomogram.dtype.itemsize + shown
 
 
 def pick(core: Shape, itemsize: int, threads: int | None = None) -> Memory:

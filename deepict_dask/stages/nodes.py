@@ -19,6 +19,7 @@ from deepict_dask.kernels.resample import rescaled_shape
 from deepict_dask.networks.checkpoint import Model
 from deepict_dask.networks.predictor import resolve_runtime
 from deepict_dask.provenance import Provenance
+from deepict_dask.stages.condition import made_by_condition
 from deepict_dask.stages.equalize import Target, equalize, made_by_equalize
 from deepict_dask.stages.finished import check_output, open_own
 from deepict_dask.stages.ingest import ingest, made_by_ingest, own_image
@@ -69,13 +70,14 @@ class IngestStep:
     def look(self, inputs: Sequence[Provenance], output: Location) -> Look:
         """Look at the image; a file that was touched since it was read has to be read again to know."""
         if (image := own_image(self.source, self.settings)) is not None:
-            return Look(image.provenance, None)
+            return Look(made_by_condition(image.provenance, self.settings), None)
         image = open_own(output)
         made_by = made_by_ingest(self.source, self.settings, None if image is None else image.provenance)
         refusal = check_output(output, made_by)
         file = made_by.file("source")
         return Look(
-            made_by, "" if refusal is None and file is not None and file.checksum is None else refusal
+            made_by_condition(made_by, self.settings),
+            "" if refusal is None and file is not None and file.checksum is None else refusal,
         )
 
     def run(self, inputs: Sequence[Image], output: Location, work: Work) -> Image:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from deepict_dask.engine.rescale import rescale as rescale_lazily
+from deepict_dask.engine.shown import Holes, with_holes
 from deepict_dask.geometry import storage_grid
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages import memory
+from deepict_dask.stages.condition import seen
 from deepict_dask.stages.finished import is_finished
 from deepict_dask.stages.work import Work
 from deepict_dask.stages.write_tomogram import write_tomogram
@@ -40,11 +42,15 @@ def rescale(tomogram: Image, output: Location, voxel_size: float, work: Work) ->
         return open_image(output)
     assert tomogram.voxel_size is not None
     edges = (voxel_size, voxel_size, voxel_size)
-    voxels = rescale_lazily(tomogram.array, tomogram.voxel_size, edges)
+    voxels = rescale_lazily(seen(tomogram), tomogram.voxel_size, edges)
+    value = None if tomogram.shown is None else tomogram.shown.ignore_value
+    if value is not None:
+        where = rescale_lazily(Holes(tomogram.array, value), tomogram.voxel_size, edges, order="nearest")
+        voxels = with_holes(voxels, where, value)
     grid = storage_grid(voxels.shape)  # type: ignore[arg-type]
     z, y, x = (voxel_size / edge for edge in tomogram.voxel_size)
     memory.check_memory(
-        memory.rescale(grid, (z, y, x), tomogram.dtype.itemsize),
+        memory.rescale(grid, (z, y, x), memory.shown_bytes(tomogram)),
         f"rescaled blocks of {by(grid.core)} voxels",
         "use fewer --threads, or fewer workers with more memory each",
     )
@@ -58,6 +64,7 @@ def rescale(tomogram: Image, output: Location, voxel_size: float, work: Work) ->
         work=work,
         way_out=f"give the true voxel size with --voxel-size: it was rescaled from {angstrom(tomogram.voxel_size)} to "
         f"{voxel_size:g} A",
+        ignore_value=value,
         source=tomogram.attributes.get("source"),
         own_voxel_size=tomogram.voxel_size,
         own_shape=tomogram.shape,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 
 from deepict_dask.config import SegmentSettings
+from deepict_dask.engine.execute import execute
+from deepict_dask.engine.segment import empty_blocks, segment_grid
 from deepict_dask.engine.segment import segment as segment_lazily
-from deepict_dask.engine.segment import segment_grid
 from deepict_dask.errors import InputError
+from deepict_dask.geometry import BlockGrid, Shape
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.kernels.probability import LEVELS
@@ -62,11 +65,13 @@ def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSe
     in_boxes = settings.tiling == "deepict"
     boxes = "" if in_boxes else ", or --tiling deepict, which needs little"
     memory.check_memory(
-        memory.segment(architecture, runtime, grid.core, halo, tomogram.dtype.itemsize, in_boxes=in_boxes),
+        memory.segment(
+            architecture, runtime, grid.core, halo, memory.shown_bytes(tomogram), in_boxes=in_boxes
+        ),
         f"blocks of up to {settings.block} voxels",
         f"use a smaller --block, or fewer workers with more memory each{boxes}",
     )
-    statistics = tomogram.statistics
+    statistics, shown = tomogram.statistics, tomogram.shown
     probability = segment_lazily(
         tomogram.array,
         BlockPredictor(model_spec(model, settings, work.threads), halo, in_boxes),
@@ -77,21 +82,26 @@ def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSe
         std=statistics.std,
         in_boxes=in_boxes,
         dtype=settings.dtype,
+        shown=shown,
     )
     scale = 1 / LEVELS if settings.dtype == "uint8" else 1.0
 
-    def finish(maxima: Sequence[float]) -> Attributes:
+    def finish(maxima: Sequence[list[float]]) -> Attributes:
+        by_class = [max(values) * scale for values in zip(*maxima, strict=True)]
         return {
             "scale": scale,
             "halo": list(halo),
-            "maximum": max(maxima) * scale,
+            "maximum": max(by_class),
+            "maxima": by_class,
             "model": {"name": model.card.name, "checksum": model.checksum},
             "own_voxel_size": tomogram.own_grid.voxel_size,
             "own_shape": tomogram.own_grid.shape,
             "origin": tomogram.origin,
             "source": tomogram.attributes.get("source"),
+            **({} if shown is None else {"shown": asdict(shown)}),
         }
 
+    computed = _blocks_to_compute(tomogram, grid, work)
     assert tomogram.voxel_size is not None
     form = Form(
         "probability",
@@ -102,7 +112,9 @@ def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSe
         tuple(model.classes),
         1,
     )
-    return write_image(output, probability, form, made_by, work, reduce=_maximum, finish=finish)
+    return write_image(
+        output, probability, form, made_by, work, reduce=_maxima, finish=finish, computed=computed
+    )
 
 
 def made_by_segment(
@@ -148,5 +160,24 @@ def trained_voxel_size(model: Model, settings: SegmentSettings) -> float | None:
     return size
 
 
-def _maximum(block: np.ndarray, index: tuple[int, ...]) -> float:
-    return float(block.max())
+def _blocks_to_compute(tomogram: Image, grid: BlockGrid, work: Work) -> list[Shape] | None:
+    """Give the blocks that hold more than voxels that are left out; None for all."""
+    value = None if tomogram.shown is None else tomogram.shown.ignore_value
+    if value is None:
+        return None
+    parts = empty_blocks(tomogram.array, grid, value)
+    with work.reporter.progress("look", tomogram.name, parts.size) as advance:
+        is_empty = execute(parts, advance=advance)
+    blocks = [block for block, empty in zip(grid, is_empty, strict=True) if not empty]
+    if len(blocks) == grid.n_blocks:
+        return None
+    work.reporter.say(
+        f"{tomogram.name}: {grid.n_blocks - len(blocks)} of {grid.n_blocks} blocks hold nothing but {value:g} and are not "
+        "computed"
+    )
+    return blocks
+
+
+def _maxima(block: np.ndarray, index: tuple[int, ...]) -> list[float]:
+    """Give the largest value of each class."""
+    return [float(values.max()) for values in (block if block.ndim == 4 else block[None])]

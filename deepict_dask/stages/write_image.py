@@ -61,6 +61,7 @@ def write_image(
     *,
     reduce: Callable[..., Any],
     finish: Callable[[Sequence[Any]], Attributes],
+    computed: Sequence[Shape] | None = None,
 ) -> Image:
     """Compute a lazy image and write it; marked as finished last.
 
@@ -81,6 +82,8 @@ def write_image(
     finish : callable
         What all blocks gave, in C order, to the attributes that the image keeps. What it raises leaves
         no image behind.
+    computed : sequence of (int, int, int), optional
+        Numbers of the blocks that are more than filled in; the manifest says that the others were not computed.
 
     Returns
     -------
@@ -110,7 +113,7 @@ def write_image(
         raise
     work.check_claim()
     shards = [shard for b in blocks for shard in b.receipt]
-    return finish_image(image, shards, **{**attributes, "package_version": __version__})
+    return finish_image(image, shards, computed, **{**attributes, "package_version": __version__})
 
 
 def nothing(block: np.ndarray, index: tuple[int, ...]) -> None:

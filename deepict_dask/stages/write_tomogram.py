@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -13,6 +14,7 @@ from deepict_dask.errors import FormatError
 from deepict_dask.geometry import Shape, storage_grid
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image
+from deepict_dask.kernels.conditioning import is_value
 from deepict_dask.kernels.statistics import BlockStatistics, Statistics, block_statistics, combine
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages.work import Work
@@ -30,6 +32,7 @@ def write_tomogram(
     made_by: Provenance,
     work: Work,
     way_out: str = "mend or crop the tomogram first",
+    ignore_value: float | None = None,
     **attributes: Any,
 ) -> Image:
     """Compute a lazy tomogram and write it as OME-Zarr.
@@ -48,6 +51,8 @@ def write_tomogram(
         Follows the blocks.
     way_out : str
         What to do where nothing can be found in what came of it.
+    ignore_value : float, optional
+        Voxels of this value were left out of what it is made from, and are left out of its statistics; kept with it.
     **attributes
         Kept with the image.
 
@@ -68,11 +73,20 @@ def write_tomogram(
     def finish(parts: Sequence[BlockStatistics]) -> Attributes:
         statistics = combine(parts)
         check_statistics(statistics, name, way_out)
-        return {"statistics": asdict(statistics), **attributes}
+        own = {} if ignore_value is None else {"ignore_value": ignore_value}
+        return {"statistics": asdict(statistics), **own, **attributes}
 
     form = Form("tomogram", name, voxel_size, grid.core, version)
     chunked = voxels.rechunk(grid.chunks)
-    return write_image(location, chunked, form, made_by, work, reduce=_statistics, finish=finish)
+    return write_image(
+        location,
+        chunked,
+        form,
+        made_by,
+        work,
+        reduce=partial(_statistics, ignore_value=ignore_value),
+        finish=finish,
+    )
 
 
 def check_statistics(
@@ -89,5 +103,5 @@ def check_statistics(
         )
 
 
-def _statistics(block: np.ndarray, index: tuple[int, ...]) -> BlockStatistics:
-    return block_statistics(block)
+def _statistics(block: np.ndarray, index: tuple[int, ...], ignore_value: float | None) -> BlockStatistics:
+    return block_statistics(block if ignore_value is None else block[~is_value(block, ignore_value)])

@@ -155,6 +155,21 @@ def test_not_computed_is_never_zero(tmp_path):
     image.check_whole(deep=True)
 
 
+def test_what_was_not_computed_is_zero_for_those_who_ask_for_it(tmp_path):
+    computed = [(0, 0, 0), (0, 1, 0), (1, 2, 1)]
+    image, values = write(tmp_path / "a.zarr", computed=computed)
+    array = pickle.loads(pickle.dumps(image.array.zeros_where_not_computed()))
+    expected = np.zeros_like(values)
+    for block in computed:
+        region = image.manifest.grid.region(block)
+        expected[region] = values[region]
+    assert expected.any() and not np.array_equal(expected, values)
+    for key in (
+        np.s_[...], np.s_[0:16, 0:33, 0:32], np.s_[20, 5, 5], np.s_[5], np.s_[3:, ::2, 1:20:3], np.s_[-1], np.s_[2:2]
+    ):  # fmt: skip
+        np.testing.assert_array_equal(array[key], expected[key])
+
+
 def test_damage_of_an_image_of_another_program_is_named_too(tmp_path):
     image, _ = write(tmp_path / "a.zarr")
     file = Path(image.path, "0/c/0/0/0")

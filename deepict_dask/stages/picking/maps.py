@@ -83,8 +83,8 @@ class ClassMap:
 
 
 def class_map(probability: Image, channel: int, mask: Mask | None) -> ClassMap:
-    """Open one class of a stored map, in the blocks that it was computed in."""
-    array, core = probability.array, probability.core
+    """Open one class of a stored map, in the blocks that it was computed in; those that were not are no foreground."""
+    array, core = probability.array.zeros_where_not_computed(), probability.core
     assert core is not None
     chunks = BlockGrid(probability.spatial_shape, core).chunks
     if array.ndim == 3:
