@@ -10,7 +10,7 @@ import click
 from deepict_dask.cli.failure import exit_with, report_error
 from deepict_dask.errors import InputError
 from deepict_dask.io.location import Location
-from deepict_dask.pictures import SNAPSHOT, write_snapshot
+from deepict_dask.pictures import GALLERY, SNAPSHOT, write_gallery, write_snapshot
 from deepict_dask.pictures.look import Look
 from deepict_dask.pictures.places import find_places, picture_of
 
@@ -33,6 +33,9 @@ def draw_snapshots(
     gaussian: float,
     diameter: float | None,
     width: int,
+    gallery: bool,
+    most: int,
+    box: float | None,
     overwrite: bool,
 ) -> None:
     """Draw tomograms one by one and say where the pictures are; one that fails does not stop the others."""
@@ -53,23 +56,26 @@ def draw_snapshots(
     )
     places = find_places(Location.of(run), tomograms)
     where = None if output is None else Location.of(output)
-    targets = [picture_of(p, where, SNAPSHOT, is_alone=len(places) == 1) for p in places]
+    usual = GALLERY if gallery else SNAPSHOT
+    targets = [picture_of(p, where, usual, is_alone=len(places) == 1) for p in places]
+    table = None if particles is None else Location.of(particles)
     codes = []
     for place, target in zip(places, targets, strict=True):
         try:
-            write_snapshot(
-                place,
-                target,
-                look,
-                particles=None if particles is None else Location.of(particles),
-                truth=None if truth is None else Location.of(truth),
-                overwrite=overwrite,
-            )
+            if gallery:
+                written = write_gallery(
+                    place, target, look, most=most, box=box, particles=table, overwrite=overwrite
+                )
+            else:
+                second = None if truth is None else Location.of(truth)
+                written = [
+                    write_snapshot(place, target, look, particles=table, truth=second, overwrite=overwrite)
+                ]
         except Exception as error:
             codes.append(report_error(error, place.name))
             continue
         if not quiet:
-            click.echo(str(target))
+            click.echo("\n".join(map(str, written)))
     exit_with(codes, len(places))
 
 

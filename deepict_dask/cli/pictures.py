@@ -62,6 +62,22 @@ from deepict_dask.cli.options import is_quiet
     "--diameter", type=float, metavar="NM", help="Of all particles, in nm. Default: what their tables say."
 )
 @click.option("--width", type=int, default=720, show_default=True, help="Of an x-y slice, in pixels.")
+@click.option(
+    "--gallery", is_flag=True, help="Draw boxes around the picks instead, the best-scored first, in pages."
+)
+@click.option(
+    "--most",
+    type=int,
+    default=100,
+    show_default=True,
+    help="Gallery: picks of each class; of more as many, in even steps from the best to the worst.",
+)
+@click.option(
+    "--box",
+    type=float,
+    metavar="NM",
+    help="Gallery: edge of the boxes. Default: twice the particles' diameter.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace what is no picture of this program.")
 @click.pass_context
 def snapshot(context: click.Context, /, **options: Any) -> None:

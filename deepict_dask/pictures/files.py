@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deepict_dask.errors import InputError, OutputExistsError
 from deepict_dask.io.location import Location
 from deepict_dask.pictures import raster, vector
@@ -43,6 +45,31 @@ def write_picture(drawing: Drawing, place: Location, *, overwrite: bool = False)
     suffix = check_suffix(place)
     check_free(place, overwrite=overwrite)
     return place.write((raster if suffix in _RASTER else vector).encode(drawing, suffix))
+
+
+def write_pages(pages: Sequence[Drawing], place: Location, *, overwrite: bool = False) -> list[Location]:
+    """Write pages as ``NAME_1.png`` and so on, and remove further ones of an earlier gallery.
+
+    Raises
+    ------
+    OutputExistsError
+        If something else is in the way of any of them, without ``overwrite``; then nothing is written.
+    """
+    check_suffix(place)
+
+    def page(number: int) -> Location:
+        return place.with_name(f"{place.stem}_{number}{place.suffix}")
+
+    written = [page(k) for k in range(1, len(pages) + 1)]
+    for target in written:
+        check_free(target, overwrite=overwrite)
+    for drawing, target in zip(pages, written, strict=True):
+        write_picture(drawing, target, overwrite=overwrite)
+    further = len(pages) + 1
+    while is_ours(page(further)):
+        page(further).remove()
+        further += 1
+    return written
 
 
 def check_free(place: Location, *, overwrite: bool) -> None:
