@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import mrcfile
@@ -10,6 +11,7 @@ import pytest
 
 from deepict_dask.cli.info import describe
 from deepict_dask.errors import FormatError, InputError, MissingFileError
+from deepict_dask.io.tables import read_particles
 
 
 @pytest.fixture
@@ -103,6 +105,35 @@ def test_tables_that_are_none_are_sentences(tmp_path: Path, content: bytes) -> N
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(FormatError, match=r"a\.csv"):
         describe(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ("1,two,3,0.5,9", "column y holds 'two' in line 3, which is not a number; correct that row"),
+        ("1,,3,0.5,9", "column y holds '' in line 3"),
+        ("1,2,3,0.5,nine", "column size holds 'nine' in line 3"),
+        ("1,2", "has 2 cells in line 3 where the header has 5"),
+        ("1,2,3,0.5,9,7", "has 6 cells in line 3 where the header has 5"),
+    ],
+)
+def test_a_damaged_row_is_the_error_that_other_commands_give(tmp_path: Path, row: str, sentence: str) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text(f"z,y,x,score,size\n1,2,3,0.5,9\n{row}\n")
+    with pytest.raises(FormatError, match=re.escape(sentence)) as elsewhere:
+        read_particles(table)
+    with pytest.raises(FormatError) as here:
+        describe(table)
+    assert str(here.value) == str(elsewhere.value)
+
+
+def test_what_cannot_be_placed_without_voxels_and_what_has_another_name_is_a_note(tmp_path: Path) -> None:
+    names = "".join(f"_rlnCenteredCoordinate{axis}Angst #{k}\n" for k, axis in enumerate("XYZ", start=1))
+    (tmp_path / "a.star").write_text(f"data_particles\n\nloop_\n{names}1 2 3\n")
+    assert "note" in describe(tmp_path / "a.star")
+    (tmp_path / "list.csv").write_text(",".join(map(str, [5, 0, 0, 1, 1, 0, 0, 3, 2, 1, *[0] * 10])) + "\n")
+    shown = describe(tmp_path / "list.csv")
+    assert "motive list" in shown and "ends in _motl.csv" in shown and "(1.0, 2.0, 3.0)" in shown
 
 
 def test_lists_and_folders_of_tomograms(cell: Path) -> None:

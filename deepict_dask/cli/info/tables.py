@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from deepict_dask.cli.info import Facts
-from deepict_dask.errors import DeepictError
+from deepict_dask.errors import NeedsGridError
 
 
 def describe(path: Path) -> Facts:
-    """Describe a table: its rows and columns, whose particles it holds and where, and whether it can be read as such."""
-    from deepict_dask.io.tables import read_particles
+    """Describe a table: its rows and columns, whose particles it holds and where.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read: what is damaged is refused here as by the commands that read it.
+    """
+    from deepict_dask.io.tables import read_particles, split_name
     from deepict_dask.io.tables.overview import overview
 
     table = overview(path)
@@ -25,9 +31,13 @@ def describe(path: Path) -> Facts:
     for name, (low, high) in table.ranges.items():
         facts[name] = f"{low:.4g} to {high:.4g}"
     if "particle" in table.kind:
+        is_motl = "motive list" in table.kind
+        if is_motl and split_name(path.name)[1] != "motl":
+            facts["note"] = "commands take it for a motive list only if its name ends in _motl.csv; rename it"
         try:
-            particles = read_particles(path)
-        except DeepictError as error:
+            particles = read_particles(path, "motl" if is_motl else None)
+        except NeedsGridError as error:
+            # Not the table's fault: it counts from a center, and only those who know the voxels can say where that is.
             facts["note"] = str(error)
         else:
             if len(particles):

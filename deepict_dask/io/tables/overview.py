@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from deepict_dask.errors import FormatError
 from deepict_dask.io.scores import CURVE_COLUMNS, SCORE_COLUMNS
+from deepict_dask.io.tables.csv_table import read_cells
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,6 +92,9 @@ def _read(path: Path) -> tuple[pd.DataFrame, str]:
         raise
     except UnicodeDecodeError as error:
         raise FormatError(f"{path} is not text in UTF-8, so it is no table that can be read") from error
+    except pd.errors.ParserError as error:
+        read_cells(path)  # says the line
+        raise FormatError(f"{path} is not a table that can be read ({error})") from error
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
         raise FormatError(f"{path} is not a table that can be read ({first:.200})") from error
