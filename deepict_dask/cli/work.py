@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def pick_stored(
     runs: Sequence[str], quiet: bool, *, config: Path | None, overwrite: bool, **options: Any
 ) -> None:
     """Pick from stored probability maps."""
-    from deepict_dask.stages.picking.again import PickOutcome, pick_again, plan_pick
+    from deepict_dask.stages.picking.again import PickOutcome, needs_workers, pick_again, plan_pick
 
     def change(used: Settings) -> Settings:
         return absolute_paths(merge_given(used, config, options))
@@ -78,7 +78,12 @@ def pick_stored(
         if outcome.error is not None:
             codes.append(report_error(outcome.error, outcome.name))
 
-    with workers(load_settings(config, options).cluster, reporter):
+    cluster = load_settings(config, options).cluster
+    with ExitStack() as stack:
+        if needs_workers(maps, overwrite=overwrite):
+            stack.enter_context(workers(cluster, reporter))
+        elif all(m.refusal is None for m in maps):
+            reporter.say("everything is there already, made with the same settings; no workers are started")
         outcomes = pick_again(maps, overwrite=overwrite, reporter=reporter, done=done)
     if not quiet:
         rows = [

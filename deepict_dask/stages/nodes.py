@@ -23,7 +23,7 @@ from deepict_dask.stages.condition import made_by_condition
 from deepict_dask.stages.equalize import Target, equalize, made_by_equalize
 from deepict_dask.stages.finished import check_output, open_own
 from deepict_dask.stages.ingest import ingest, made_by_ingest, own_image
-from deepict_dask.stages.picking.jobs import PickJob, pick_jobs
+from deepict_dask.stages.picking.jobs import PickJob, look_at, pick_jobs
 from deepict_dask.stages.picking.pick import Picked, pick
 from deepict_dask.stages.rescale import made_by_rescale, rescale
 from deepict_dask.stages.segment import made_by_segment, segment
@@ -150,9 +150,7 @@ class PickStep:
 
     def look(self, inputs: Sequence[Provenance], output: Location) -> Look:
         """Look at the tables of all classes."""
-        looks = [job.look(inputs[0]) for job in self.jobs]
-        refused = next((sentence for sentence in looks if sentence), None)
-        return Look(None, refused or ("" if "" in looks else None))
+        return Look(None, look_at(self.jobs, inputs[0]))
 
     def run(self, inputs: Sequence[Image], output: Location, work: Work) -> list[Picked]:
         """Pick them."""

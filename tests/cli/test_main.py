@@ -45,6 +45,9 @@ def test_run_then_pick_again_then_info(capsys, mrc, network, tmp_path):
         capsys, "pick", out, "--threshold", 0.5, "--min-size", 20, "--formats", "csv,star", *CLUSTER
     )
     assert code == 2 and "threshold 0.4 and not 0.5" in said and "--overwrite" in said
+    assert "dashboard" not in said  # what is refused needs no workers, and neither does what is kept
+    code, shown, said = call(capsys, "pick", out, *CLUSTER)
+    assert code == 0 and "kept" in shown and "no workers are started" in said and "dashboard" not in said
     code, shown, said = call(
         capsys,
         "pick",

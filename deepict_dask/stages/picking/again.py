@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from deepict_dask.config import Settings
-from deepict_dask.errors import InputError, MachineError
+from deepict_dask.errors import DamagedOutputError, InputError, MachineError, OutputExistsError
 from deepict_dask.io.claim import claimed
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
-from deepict_dask.stages.picking.jobs import jobs_of
+from deepict_dask.stages.picking.jobs import PickJob, jobs_of, look_at
 from deepict_dask.stages.picking.maps import check_map, find_maps
 from deepict_dask.stages.picking.pick import Picked, pick
 from deepict_dask.stages.report import Reporter
@@ -43,12 +43,16 @@ class MapToPick:
         What was in effect for its tomogram, with what is asked to be otherwise.
     stem : str
         How the names of its tables begin.
+    refusal : str or None
+        None if its tables are there, made by the same. Empty if they have to be made. Else the sentence that says why
+        they may not be replaced.
     """
 
     probability: Image
     run: Location
     settings: Settings
     stem: str
+    refusal: str | None = ""
 
     @property
     def folder(self) -> Location:
@@ -102,15 +106,29 @@ def plan_pick(runs: Sequence[str], change: Change) -> tuple[list[MapToPick], lis
             settings = change(used_settings(location.parent, run, image.name))
             stem = location.name.removesuffix(".zarr").replace("probability", "particles", 1)
             stem = stem if stem.startswith("particles") else "particles"
-            for job in jobs_of(image, location.parent, settings.pick, stem):
+            jobs = jobs_of(image, location.parent, settings.pick, stem)
+            for job in jobs:
                 job.check()
+            refusal = _refusal(jobs, image)
         except Exception as error:
             failed.append(PickOutcome(location.parent.name, error=error))
             continue
-        maps.append(MapToPick(image, run, settings, stem))
+        maps.append(MapToPick(image, run, settings, stem, refusal))
     if not maps:
         raise failed[0].error or InputError("there is no probability map to pick from")
     return maps, failed
+
+
+def _refusal(jobs: Sequence[PickJob], image: Image) -> str | None:
+    try:
+        return look_at(jobs, image.provenance)
+    except (OutputExistsError, DamagedOutputError) as error:
+        return str(error)
+
+
+def needs_workers(maps: Sequence[MapToPick], *, overwrite: bool) -> bool:
+    """Tell whether anything is to be computed: not where tables are kept, nor where they may not be replaced."""
+    return any(m.refusal is not None and (overwrite or not m.refusal) for m in maps)
 
 
 def used_settings(folder: Location, run: Location, name: str) -> Settings:

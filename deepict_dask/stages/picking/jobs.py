@@ -191,3 +191,10 @@ def jobs_of(
         stem,
         probability.path,
     )
+
+
+def look_at(jobs: Sequence[PickJob], probability: Provenance | None) -> str | None:
+    """Look at the tables of all classes of a map without changing anything; None if all are kept, see `check_tables`."""
+    looks = [job.look(probability) for job in jobs]
+    refused = next((sentence for sentence in looks if sentence), None)
+    return refused or ("" if "" in looks else None)
