@@ -67,6 +67,10 @@ class WorkError(DeepictError, RuntimeError):
     """Work that was asked for correctly and failed all the same."""
 
 
+class WorkersDiedError(WorkError):
+    """Workers died again and again under one piece of work."""
+
+
 class MachineError(WorkError):
     """What the work runs on failed, and not the work: it is no tomogram's fault, and those that follow would fail too."""
 

@@ -35,6 +35,8 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.campaign.run import run
 from deepict_dask.config import Settings
 from deepict_dask.config.settings import PickSettings, SegmentSettings
 from deepict_dask.config.training import (
@@ -54,7 +56,6 @@ from deepict_dask.particles import Particles
 from deepict_dask.scoring.merge import merge
 from deepict_dask.scoring.picks import evaluate
 from deepict_dask.simulation import SimulatedCell, simulate_cell
-from deepict_dask.stages.run import plan_run, run
 from deepict_dask.stages.work import Work
 
 CLASS = "ribosome"

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.campaign.run import run
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.cli.train import train_network
 from deepict_dask.cluster import connect
@@ -25,7 +27,6 @@ from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.kernels.matching import match
 from deepict_dask.scoring.merge import merge
 from deepict_dask.stages.picking.pick import pick
-from deepict_dask.stages.run import plan_run, run
 from deepict_dask.stages.work import Work
 
 Box = dict[str, tuple[int, ...]]

@@ -17,6 +17,8 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.campaign.run import run
 from deepict_dask.cli.terminal import TerminalReporter, print_table
 from deepict_dask.cluster import connect
 from deepict_dask.config import load_settings
@@ -24,7 +26,6 @@ from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import open_image
 from deepict_dask.scoring.picks import evaluate
 from deepict_dask.stages.picking.pick import pick
-from deepict_dask.stages.run import plan_run, run
 from deepict_dask.stages.work import Work
 
 

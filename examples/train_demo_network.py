@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 
 from deepict_dask import __version__
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.campaign.run import run
 from deepict_dask.cli.terminal import TerminalReporter
 from deepict_dask.config import load_settings
 from deepict_dask.config.training import TrainSettings
@@ -25,7 +27,6 @@ from deepict_dask.learning.train import train
 from deepict_dask.networks.checkpoint import convert_checkpoint
 from deepict_dask.scoring.picks import evaluate
 from deepict_dask.simulation import simulate_cell
-from deepict_dask.stages.run import plan_run, run
 from deepict_dask.stages.work import Work
 
 CLASSES = ("ribosome", "fas")

@@ -119,9 +119,10 @@ def test_with_and_without_a_client_the_same(network, mrc, client):
 
 
 def test_python_and_command_line_find_the_same_particles(network, mrc, tmp_path):
+    from deepict_dask.campaign.plan import plan_run
+    from deepict_dask.campaign.run import run
     from deepict_dask.config import load_settings
     from deepict_dask.io.location import Location
-    from deepict_dask.stages.run import plan_run, run
 
     config = load_settings(
         None, {"model": str(network), "threshold": 0.4, "min_size": 20, "target_spectrum": str(mrc)}

@@ -24,9 +24,10 @@ TOLERANCE = 135.0
 
 def demonstrate(quiet: bool, *, output: Path, seed: int, overwrite: bool, **options: Any) -> None:
     """Simulate a cell, run the whole job on it, score the picks and say what to do next."""
+    from deepict_dask.campaign.plan import plan_run
+    from deepict_dask.campaign.run import run
     from deepict_dask.scoring.picks import evaluate
     from deepict_dask.simulation import simulate_cell
-    from deepict_dask.stages.run import plan_run, run
 
     began = time.perf_counter()
     reporter = TerminalReporter(quiet)

@@ -12,6 +12,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -19,6 +20,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from deepict_dask.campaign.listeners import line_of
+from deepict_dask.campaign.summary import Summary
 from deepict_dask.stages.report import Reporter
 
 QUIET_SECONDS = 10.0
@@ -32,6 +35,8 @@ class TerminalReporter(Reporter):
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.warned: set[str] = set()
         self.place = ""
+        # Of many tomograms at a time `CampaignDisplay` shows the stages.
+        self.shows_stages = True
 
     def tomogram(self, number: int, total: int, name: str) -> None:
         """Have what follows say which of how many tomograms it is of."""
@@ -54,7 +59,7 @@ class TerminalReporter(Reporter):
         self, stage: str, tomogram: str, n_blocks: int, unit: str = "block"
     ) -> Iterator[Callable[[int], None]]:
         """Follow a stage: a bar, or a line when it begins to take long and one when it is done."""
-        if self.quiet:
+        if self.quiet or not self.shows_stages:
             yield lambda n: None
             return
         if self.console.is_terminal:
@@ -86,6 +91,102 @@ class TerminalReporter(Reporter):
         part = f" {done} of" if 0 < done < n_blocks else ""
         units = f"{n_blocks} {unit}{'s' * (n_blocks != 1)}"
         self.say(f"{self.place}{tomogram}: {stage} done,{part} {units} in {time.monotonic() - began:.1f} s")
+
+
+class CampaignDisplay:
+    """Shows a run while it goes on, on standard error.
+
+    A terminal gets a line over all tomograms (how many, blocks per second, time left) and one for each in flight; where
+    nobody looks at a screen each tomogram is a line when it has ended, and how far the run is now and then.
+    """
+
+    def __init__(self, reporter: TerminalReporter):
+        self._reporter = reporter
+        reporter.shows_stages = False
+        self._progress: Progress | None = None
+        self._rows: dict[str, TaskID] = {}
+        self._ended: set[str] = set()
+        self._last = time.monotonic()
+        self._stages: dict[str, str] = {}
+
+    def update(self, summary: Summary) -> None:
+        """Show a snapshot."""
+        if self._reporter.quiet:
+            return
+        if self._reporter.console.is_terminal:
+            self._draw(summary)
+        else:
+            self._write(summary)
+
+    def _draw(self, summary: Summary) -> None:
+        if self._progress is None:
+            columns = (
+                # Names are shown as they are: [red] and :bug: are no markup.
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[note]}", markup=False),
+            )
+            self._progress = Progress(*columns, console=self._reporter.console, transient=True)
+            self._progress.start()
+            self._rows[""] = self._progress.add_task("", total=1.0, note="")
+        bars = self._progress
+        bars.update(
+            self._rows[""], description=_overall(summary), completed=summary.share_done, note=_left(summary)
+        )
+        running = {t.name: t for t in summary.tomograms if t.state == "running"}
+        for name in self._rows.keys() - running.keys() - {""}:
+            bars.remove_task(self._rows.pop(name))
+        # More lines than a screen has would scroll.
+        for name, tomogram in list(running.items())[: max(1, self._reporter.console.height - 6)]:
+            if name not in self._rows:
+                self._rows[name] = bars.add_task("", total=1, note="")
+            bars.update(
+                self._rows[name],
+                description=f"  {name}: {tomogram.stage or 'begins'}",
+                total=max(1, tomogram.n_blocks),
+                completed=tomogram.n_blocks_done,
+                note=f"{tomogram.n_blocks_done} of {tomogram.n_blocks} blocks" if tomogram.n_blocks else "",
+            )
+        if summary.state != "running":
+            bars.stop()
+            self._progress = None
+
+    def _write(self, summary: Summary) -> None:
+        total = len(summary.tomograms)
+        for number, tomogram in enumerate(summary.tomograms, start=1):
+            # What failed is said as an error.
+            if tomogram.is_over and tomogram.name not in self._ended:
+                self._ended.add(tomogram.name)
+                if tomogram.state not in ("failed", "stopped"):
+                    self._reporter.say(f"{number}/{total} {line_of(tomogram)}")
+                    self._last = time.monotonic()
+        if summary.state == "running" and time.monotonic() - self._last > QUIET_SECONDS:
+            self._last = time.monotonic()
+            at_work = ", ".join(
+                f"{t.name} {t.stage} {t.n_blocks_done} of {t.n_blocks} blocks"
+                for t in summary.tomograms
+                if t.state == "running" and t.n_blocks
+            )
+            self._reporter.say(
+                f"{_overall(summary)}; {at_work or 'begins'}{'; ' * bool(left := _left(summary))}{left}"
+            )
+
+
+def _overall(summary: Summary) -> str:
+    over = sum(t.is_over for t in summary.tomograms)
+    failed = summary.count("failed")
+    return f"{over}/{len(summary.tomograms)} tomograms" + (f", {failed} failed" if failed else "")
+
+
+def _left(summary: Summary) -> str:
+    left = summary.seconds_left
+    blocks = sum(t.n_computed for t in summary.tomograms) / max(summary.now - summary.began, 1e-9)
+    rate = f"{blocks:.3g} blocks/s" if summary.now - summary.began > 2 else ""
+    if left is None:
+        return rate
+    minutes, seconds = divmod(round(left), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{rate}, {f'{hours} h {minutes:02d} min' if hours else f'{minutes} min {seconds:02d} s'} left"
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

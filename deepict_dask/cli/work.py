@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from deepict_dask.cli.failure import exit_with, report_error
-from deepict_dask.cli.terminal import TerminalReporter, print_table
+from deepict_dask.cli.terminal import CampaignDisplay, TerminalReporter, print_table
 from deepict_dask.cluster import connect, local_plan
 from deepict_dask.config import ClusterSettings, Settings, load_settings, merge_given, with_paths
 from deepict_dask.errors import OutputExistsError
@@ -31,18 +31,16 @@ def pipeline(
     **options: Any,
 ) -> None:
     """Run the stages up to one of them and print what came of it; exits with 1 or 2 if a tomogram failed."""
-    from deepict_dask.stages.run import Outcome, plan_run, run
+    from deepict_dask.campaign.entries import fill_in, find_entries, overrides_of
+    from deepict_dask.campaign.outcome import Outcome
+    from deepict_dask.campaign.plan import plan_run
+    from deepict_dask.campaign.run import run
 
-    settings = absolute_paths(load_settings(config, options))
-    plan = plan_run(
-        tomograms,
-        Location.of(output),
-        settings,
-        until=until,  # type: ignore[arg-type]
-        overwrite=overwrite,
-        name=name,
-        recursive=recursive,
-    )
+    entries = find_entries(tomograms, name=name, recursive=recursive)
+    # What a table says of single tomograms lies over the settings file, and options over all of it.
+    merged = merge_given(load_settings(config), overrides_of(entries), options)
+    settings = absolute_paths(fill_in(merged, entries))
+    plan = plan_run(entries, Location.of(output), settings, until=until, overwrite=overwrite)  # type: ignore[arg-type]
     reporter = TerminalReporter(quiet)
     codes: list[int] = []
 
@@ -50,12 +48,23 @@ def pipeline(
         if outcome.error is not None:
             codes.append(report_error(outcome.error, outcome.name))
 
+    def process(threads: int | None = None) -> list[Outcome]:
+        return run(
+            plan,
+            threads=threads,
+            window=settings.cluster.window,
+            retries=settings.cluster.retries,
+            reporter=reporter,
+            listeners=[CampaignDisplay(reporter)],
+            done=done,
+        )
+
     if plan.is_done:
         reporter.say("everything is there already, made with the same settings; no workers are started")
-        outcomes = run(plan, reporter=reporter, done=done)
+        outcomes = process()
     else:
         with workers(settings.cluster, reporter) as threads:
-            outcomes = run(plan, threads=threads, reporter=reporter, done=done)
+            outcomes = process(threads)
     if not quiet:
         _summary(outcomes, output)
     exit_with(codes, len(outcomes))

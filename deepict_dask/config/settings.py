@@ -130,6 +130,14 @@ class ClusterSettings(Section):
     memory_limit: str | None = Field(
         None, description="Memory of each worker, such as 4GB. None: 90 % of the machine's, shared equally."
     )
+    window: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None,
+        description="Most tomograms in flight at a time. None: as many as keep the threads of all workers busy.",
+    )
+    retries: Annotated[int, Field(ge=0, le=10)] = Field(
+        1,
+        description="How often a tomogram whose workers died is tried again, alone, before it is set aside.",
+    )
     dashboard_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
         None,
         description="Port of the Dask dashboard; 0 takes any free one. None: 8787, or any if it is taken.",

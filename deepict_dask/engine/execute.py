@@ -16,7 +16,7 @@ from dask.base import flatten
 
 from deepict_dask.engine.gather import boxed
 from deepict_dask.engine.watch import LOOK_SECONDS, check_cluster, cluster_errors, watch_of
-from deepict_dask.errors import WorkError
+from deepict_dask.errors import WorkersDiedError
 
 Advance = Callable[[int], None]
 
@@ -175,7 +175,7 @@ def execute(parts: da.Array, stores: Sequence[da.Array] = (), advance: Advance =
 
     Raises
     ------
-    WorkError
+    WorkersDiedError
         If workers died under a block too often.
     ClusterError
         If the scheduler or all workers are gone for good.
@@ -192,7 +192,7 @@ def execute(parts: da.Array, stores: Sequence[da.Array] = (), advance: Advance =
     except KilledWorker as error:
         death = watch_of(client).last_death
         cause = f"the last one {death}" if death else "most likely out of memory"
-        raise WorkError(
+        raise WorkersDiedError(
             f"the workers that computed {_block_name(error)} died {error.allowed_failures + 1} times ({cause}); "
             "use a smaller --block, fewer --workers or a higher --memory-limit"
         ) from error
@@ -244,11 +244,14 @@ class Workers:
         Most that one of them has.
     memory : int or None
         Limit in bytes of the smallest; None if none has a limit.
+    total_threads : int
+        That all have together.
     """
 
     number: int
     threads: int
     memory: int | None
+    total_threads: int = 1
 
 
 def workers() -> Workers | None:
@@ -258,7 +261,8 @@ def workers() -> Workers | None:
     if not known:
         return None
     limits = [w["memory_limit"] for w in known if w["memory_limit"]]
-    return Workers(len(known), max(w["nthreads"] for w in known), min(limits, default=None))
+    threads = [w["nthreads"] for w in known]
+    return Workers(len(known), max(threads), min(limits, default=None), sum(threads))
 
 
 def active_client() -> Any:

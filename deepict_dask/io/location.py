@@ -256,6 +256,11 @@ class Location:
         """Write a JSON file, whole or not at all."""
         return self.write(json.dumps(content, indent=2) + "\n")
 
+    def append(self, text: str) -> None:
+        """Add to a file of lines, such as a log; what a crash cuts off is the last line only."""
+        with open(self.local_path(), "a", encoding="utf-8") as file:
+            file.write(text)
+
     def remove(self) -> None:
         """Remove a file or folder, if it is there.
 

@@ -27,6 +27,7 @@ from deepict_dask.stages.picking.jobs import PickJob, look_at, pick_jobs
 from deepict_dask.stages.picking.pick import Picked, pick
 from deepict_dask.stages.rescale import made_by_rescale, rescale
 from deepict_dask.stages.segment import made_by_segment, segment
+from deepict_dask.stages.tables import read_record
 from deepict_dask.stages.work import Work
 from deepict_dask.tomogram import Grid
 
@@ -151,6 +152,13 @@ class PickStep:
     def look(self, inputs: Sequence[Provenance], output: Location) -> Look:
         """Look at the tables of all classes."""
         return Look(None, look_at(self.jobs, inputs[0]))
+
+    def kept(self) -> list[Picked]:
+        """Say what the tables hold, where all of them are there."""
+        records = [(job, read_record(job.side)) for job in self.jobs]
+        return [
+            Picked(j.class_name, r.n_particles, j.tables, is_kept=True) for j, r in records if r is not None
+        ]
 
     def run(self, inputs: Sequence[Image], output: Location, work: Work) -> list[Picked]:
         """Pick them."""

@@ -24,6 +24,8 @@ class Work:
         On the folder that is written to; looked at again before an output is marked as finished.
     kept : set of str
         Stages whose outputs were there already; stages add themselves.
+    priority : int
+        Of its tasks; those with higher numbers go first.
     """
 
     reporter: Reporter = field(default_factory=Reporter)
@@ -31,6 +33,7 @@ class Work:
     threads: int | None = None
     claim: Claim | None = None
     kept: set[str] = field(default_factory=set)
+    priority: int = 0
 
     def check_claim(self) -> None:
         """Make sure that this command still holds what it writes to; WorkError if not."""

@@ -37,12 +37,13 @@ def make(path: Path, shape: tuple[int, int, int] = SHAPE) -> None:
 
 def main() -> None:
     """Make it, run it, print seconds and memory."""
+    from deepict_dask.campaign.plan import plan_run
+    from deepict_dask.campaign.run import run
     from deepict_dask.cli.terminal import TerminalReporter
     from deepict_dask.cluster import connect
     from deepict_dask.config import load_settings
     from deepict_dask.data import demo_network_path
     from deepict_dask.io.location import Location
-    from deepict_dask.stages.run import plan_run, run
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -93,10 +93,11 @@ def one_run(a: argparse.Namespace) -> dict[str, float]:
     """Run the job once on a fresh cluster; seconds by stage, tasks per block, memory."""
     from distributed import SchedulerPlugin
 
+    from deepict_dask.campaign.plan import plan_run
+    from deepict_dask.campaign.run import run
     from deepict_dask.cluster import connect, local_plan
     from deepict_dask.config import load_settings
     from deepict_dask.io.location import Location
-    from deepict_dask.stages.run import plan_run, run
 
     class Finished(SchedulerPlugin):
         name = "finished"

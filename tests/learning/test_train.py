@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.campaign.run import run
 from deepict_dask.config import load_settings
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import InputError, MissingFileError, OutputExistsError
@@ -19,7 +21,6 @@ from deepict_dask.learning.training_data import prepare_training_data
 from deepict_dask.networks.checkpoint import load_checkpoint, load_model
 from deepict_dask.simulation import simulate_cell
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.run import plan_run, run
 from deepict_dask.stages.work import Work
 from tests.conftest import write_mrc
 

@@ -52,7 +52,8 @@ def test_a_pth_is_read_and_a_tomogram_segmented_and_picked(tomogram, tmp_path):
         """
         from deepict_dask.config import load_settings
         from deepict_dask.io.location import Location
-        from deepict_dask.stages.run import plan_run, run
+        from deepict_dask.campaign.plan import plan_run
+        from deepict_dask.campaign.run import run
         tomogram, out, model = sys.argv[1:]
         settings = load_settings(None, {"model": model, "threshold": 0.1, "device": "cpu"})
         (outcome,) = run(plan_run([tomogram], Location.of(out), settings), threads=1)

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.campaign.run import run
 from deepict_dask.config import load_settings
 from deepict_dask.errors import FormatError
 from deepict_dask.io.location import Location
@@ -14,7 +16,6 @@ from deepict_dask.stages.equalize import spectrum_of_file
 from deepict_dask.stages.ingest import ingest, open_as_set
 from deepict_dask.stages.picking.pick import pick
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.run import plan_run, run
 from deepict_dask.stages.work import Work
 from tests.conftest import write_mrc
 

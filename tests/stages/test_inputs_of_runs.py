@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import zarr
 
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.campaign.run import run
 from deepict_dask.cli.main import main
 from deepict_dask.config import IngestSettings, load_settings
 from deepict_dask.errors import InputError
@@ -22,7 +24,6 @@ from deepict_dask.io.source import open_source
 from deepict_dask.stages.contents import check_chunk
 from deepict_dask.stages.equalize import spectrum_of_file
 from deepict_dask.stages.report import Reporter
-from deepict_dask.stages.run import plan_run, run
 from tests.conftest import write_mrc
 
 VALUES = np.random.default_rng(5).normal(size=(12, 40, 44)).astype("f4")

@@ -140,9 +140,10 @@ def test_what_does_not_fit_is_said_with_digits_that_differ(monkeypatch):
 def test_stages_refuse_what_does_not_fit_the_workers(
     client, mrc, network, tmp_path, monkeypatch, n_bytes, words
 ):
+    from deepict_dask.campaign.plan import plan_run
+    from deepict_dask.campaign.run import run
     from deepict_dask.config import load_settings
     from deepict_dask.io.location import Location
-    from deepict_dask.stages.run import plan_run, run
 
     monkeypatch.setattr(memory, "workers", lambda: Workers(1, 1, n_bytes))
     plan = plan_run([str(mrc)], Location.of(tmp_path), load_settings(None, {"model": str(network)}))

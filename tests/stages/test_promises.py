@@ -86,7 +86,8 @@ elif where == "between the tables and their side file":
     outputs.finish_tables = kill
 from deepict_dask.config import load_settings
 from deepict_dask.io.location import Location
-from deepict_dask.stages.run import plan_run, run
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.campaign.run import run
 settings = load_settings(None, {"model": sys.argv[4], "min_size": 20, "threshold": float(sys.argv[5])})
 run(plan_run([sys.argv[2]], Location.of(sys.argv[3]), settings, until="pick", overwrite=False), threads=1)
 """

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 import deepict_dask as dd
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.campaign.run import run
 from deepict_dask.config import load_settings
 from deepict_dask.io.location import Location
-from deepict_dask.stages.run import plan_run, run
 
 
 def go(tomogram, output, **options):

@@ -15,12 +15,14 @@ import zarr
 from distributed import SchedulerPlugin
 
 import deepict_dask
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.campaign.run import run
+from deepict_dask.campaign.summary import read_summary
 from deepict_dask.config import load_settings
 from deepict_dask.errors import FormatError, InputError, OutputExistsError
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import open_image
 from deepict_dask.stages.picking.pick import pick
-from deepict_dask.stages.run import plan_run, run
 from deepict_dask.stages.work import Work
 from tests.conftest import write_mrc
 
@@ -33,8 +35,9 @@ def go(tomograms, output, overwrite=False, until="pick", config=None, **options)
 
 
 def everything(folder):
-    """Give every file with its contents."""
-    return {p.relative_to(folder): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
+    """Give every file with its contents, but for what tells when a run was."""
+    files = (p for p in Path(folder).rglob("*") if p.is_file() and p.name not in ("summary.json", "run.log"))
+    return {p.relative_to(folder): p.read_bytes() for p in files}
 
 
 def picks(output, name="cell"):
@@ -203,9 +206,7 @@ def test_one_bad_tomogram_does_not_stop_the_others(finished, network, tmp_path, 
     pd.testing.assert_frame_equal(same, picks(finished / "out").drop(columns="tomogram"), check_exact=True)
 
 
-def test_a_full_disk_fails_the_tomogram_and_is_mended_by_running_again(
-    finished, network, tmp_path, monkeypatch
-):
+def test_a_full_disk_ends_the_run_and_is_mended_by_running_again(finished, network, tmp_path, monkeypatch):
     from deepict_dask.io.stored_array import ImageWriter
 
     def full(self, region, block):
@@ -213,10 +214,11 @@ def test_a_full_disk_fails_the_tomogram_and_is_mended_by_running_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(ImageWriter, "write", full)
-        (outcome,) = go(
-            [finished / "cell.mrc"], tmp_path, model=str(network), min_size=20, threshold=THRESHOLD
-        )
-    assert outcome.error.errno == errno.ENOSPC
+        with pytest.raises(OSError) as failure:
+            go([finished / "cell.mrc"], tmp_path, model=str(network), min_size=20, threshold=THRESHOLD)
+    assert failure.value.errno == errno.ENOSPC
+    # Nothing is wrong with the tomogram.
+    assert read_summary(Location.of(tmp_path)).tomograms[0].state == "stopped"
     (outcome,) = go([finished / "cell.mrc"], tmp_path, model=str(network), min_size=20, threshold=THRESHOLD)
     assert outcome.error is None
     pd.testing.assert_frame_equal(picks(tmp_path), picks(finished / "out"), check_exact=True)
@@ -244,7 +246,7 @@ def test_a_killed_worker_costs_nothing_but_time(finished, network, tmp_path):
 
     class KillingReporter(Reporter):
         @contextmanager
-        def progress(self, stage, tomogram, n_blocks):
+        def progress(self, stage, tomogram, n_blocks, unit="block"):
             yield Killer(client) if stage == "segment" else (lambda n: None)
 
     settings = load_settings(

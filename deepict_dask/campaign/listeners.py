@@ -1,0 +1,98 @@
+"""Who is told how a run goes: the summary file, the log, and the scheduler, whose dashboard shows it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+from deepict_dask.campaign.summary import Summary, TomogramState, now, read_summary
+from deepict_dask.engine.execute import active_client
+from deepict_dask.io.location import Location
+
+LOG = "run.log"
+TOPIC = "deepict-campaign"
+"""Of the events that a scheduler is sent; each holds a `Summary` in JSON."""
+_WRITE_SECONDS, _SEND_SECONDS = 5.0, 1.0
+
+
+class SummaryFile:
+    """Keeps ``summary.json`` of a run folder up to date, every few seconds and at the end."""
+
+    def __init__(self, folder: Location):
+        self._folder = folder
+        self._earlier = read_summary(folder)
+        self._written = 0.0
+
+    def update(self, summary: Summary) -> None:
+        """Write it if it is time."""
+        if summary.state != "running" or summary.now - self._written >= _WRITE_SECONDS:
+            self._written = summary.now
+            summary.beside(self._earlier).write(self._folder)
+
+
+class Events:
+    """Sends snapshots to the scheduler, where pages and other clients find them."""
+
+    def __init__(self) -> None:
+        self._sent = 0.0
+
+    def update(self, summary: Summary) -> None:
+        """Send it if it is time, and if there is a scheduler."""
+        if summary.state == "running" and summary.now - self._sent < _SEND_SECONDS:
+            return
+        self._sent = summary.now
+        if (client := active_client()) is not None and client.status == "running":
+            client.log_event(TOPIC, json.dumps(summary.to_json()))
+
+
+class RunLog:
+    """A log in the run folder: what was said, and a line for each tomogram that ended.
+
+    Of use to people only; where it cannot be written the run goes on without.
+    """
+
+    def __init__(self, folder: Location):
+        self._file = folder / LOG
+        self._lock = threading.Lock()
+        self._ended: set[str] = set()
+
+    def write(self, sentence: str) -> None:
+        """Add a line with the time."""
+        stamp = datetime.fromtimestamp(now(), UTC).strftime("%Y-%m-%d %H:%M:%S")
+        with self._lock, contextlib.suppress(OSError):
+            self._file.append(f"{stamp} {sentence}\n")
+
+    def update(self, summary: Summary) -> None:
+        """Add what ended since the last time."""
+        for number, tomogram in enumerate(summary.tomograms, start=1):
+            if tomogram.is_over and tomogram.name not in self._ended:
+                self._ended.add(tomogram.name)
+                if tomogram.state != "stopped":
+                    self.write(f"{number}/{len(summary.tomograms)} {line_of(tomogram)}")
+        if summary.state != "running":
+            self.write(
+                f"{summary.command} {summary.state}{': ' * bool(summary.reason)}{summary.reason} "
+                f"({summary.now - summary.began:.1f} s)"
+            )
+
+
+def line_of(tomogram: TomogramState) -> str:
+    """Say in a line what became of a tomogram.
+
+    >>> line_of(TomogramState("TS_01", "done", particles={"fas": 3}, seconds={"segment": 2.04}))
+    'TS_01: done, fas 3 (segment 2.0 s)'
+    """
+    parts = [f"{tomogram.name}: {tomogram.state}"]
+    if tomogram.reason:
+        parts.append(tomogram.reason)
+    parts += [f"{name} {n}" for name, n in tomogram.particles.items()]
+    times = ", ".join(f"{stage} {s:.1f} s" for stage, s in tomogram.seconds.items() if s)
+    return ", ".join(parts) + (f" ({times})" if times else "")
+
+
+def summary_of_event(event: Any) -> Summary:
+    """Read what `Events` sent."""
+    return Summary.from_json(json.loads(event))

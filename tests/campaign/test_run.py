@@ -1,0 +1,240 @@
+"""Many tomograms: nothing depends on how many are in flight, nothing is lost, and whose failure it is is known."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.campaign.run import run
+from deepict_dask.campaign.summary import read_summary
+from deepict_dask.config import load_settings
+from deepict_dask.errors import ClusterError, WorkersDiedError
+from deepict_dask.io.location import Location
+from deepict_dask.stages.report import Reporter
+from tests.conftest import write_mrc
+
+N = 5
+OPTIONS = {"min_size": 5, "threshold": 0.4, "block": 32}
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """Small tomograms, no two alike, of shapes that no two axes share."""
+    from scipy import ndimage
+
+    folder = tmp_path_factory.mktemp("cells")
+    for n in range(N):
+        noise = ndimage.gaussian_filter(np.random.default_rng(n).normal(size=(20 + n, 41, 53)), 2)
+        write_mrc(folder / f"TS_{n:02d}.mrc", (20 * noise / noise.std()).astype("f4"))
+    return folder
+
+
+def go(tomograms, output, network, *, reporter=None, done=lambda o: None, window=None, retries=1, **options):
+    settings = load_settings(None, {**OPTIONS, "model": str(network), **options})
+    plan = plan_run([str(tomograms)], Location.of(output), settings)
+    return run(plan, threads=1, reporter=reporter, done=done, window=window, retries=retries)
+
+
+def tables(output):
+    return {str(p.relative_to(output)): p.read_bytes() for p in sorted(Path(output).rglob("*particles*.csv"))}
+
+
+@pytest.fixture(scope="module")
+def alone(cells, network, tmp_path_factory):
+    """The run of one thread, one tomogram after the other."""
+    output = tmp_path_factory.mktemp("alone")
+    assert all(o.error is None for o in go(cells, output, network))
+    return output
+
+
+def test_the_number_in_flight_does_not_show(cells, network, client, tmp_path, alone):
+    at_work, most = set(), []
+
+    class Watching(Reporter):
+        @contextmanager
+        def progress(self, stage, tomogram, n_blocks, unit="block"):
+            at_work.add(tomogram)
+            most.append(len(at_work))
+            yield lambda n: None
+            if stage == "pick":
+                at_work.discard(tomogram)
+
+    outcomes = go(cells, tmp_path, network, reporter=Watching(), window=3)
+    assert [o.name for o in outcomes] == [f"TS_{n:02d}" for n in range(N)]
+    assert all(o.error is None for o in outcomes)
+    assert 1 < max(most) <= 3
+    assert tables(tmp_path) == tables(alone) and len(tables(alone)) == N + 1
+
+
+def test_one_table_over_all_holds_the_rows_of_each(alone):
+    whole = pd.read_csv(alone / "all_particles.csv")
+    each = pd.concat([pd.read_csv(alone / f"TS_{n:02d}" / "particles.csv") for n in range(N)])
+    pd.testing.assert_frame_equal(whole, each.reset_index(drop=True), check_exact=True)
+    assert whole["tomogram"].nunique() == N
+
+
+def test_what_is_known_of_each_tomogram_reaches_the_table(cells, network, tmp_path, alone):
+    (tmp_path / "list.csv").write_text(
+        "tomo_name,tomo,quality,thickness,threshold\n"
+        f"first,{cells}/TS_00.mrc,good,120.5,\n"
+        f"second/2,{cells}/TS_01.mrc,poor,90,0.45\n"
+    )
+    outcomes = go(tmp_path / "list.csv", tmp_path / "out", network)
+    assert [o.name for o in outcomes] == ["first", "second_2"]
+    table = pd.read_csv(tmp_path / "out" / "all_particles.csv")
+    assert set(table.loc[table["tomogram"] == "first", "quality"]) == {"good"}
+    assert set(table.loc[table["tomogram"] == "second_2", "thickness"]) == {90}
+    first = pd.read_csv(alone / "TS_00" / "particles.csv")
+    own = table[table["tomogram"] == "first"]
+    np.testing.assert_array_equal(own[["z", "y", "x", "size"]], first[["z", "y", "x", "size"]])
+    settings = load_settings(tmp_path / "out" / "second_2" / "settings.yaml")
+    assert settings.pick.threshold == 0.45
+    summary = read_summary(Location.of(tmp_path / "out"))
+    assert summary.tomograms[1].metadata == {"quality": "poor", "thickness": 90}
+
+
+def test_a_region_of_the_table_is_taken_from_its_column(cells, network, tmp_path, alone):
+    import mrcfile
+
+    with mrcfile.open(cells / "TS_00.mrc") as file:
+        mask = np.zeros(file.data.shape, "i1")
+    mask[:, :20] = 1
+    write_mrc(tmp_path / "mask.mrc", mask)
+    (tmp_path / "list.csv").write_text(
+        f"tomo_name,tomo,lamella_file\nTS_00,{cells}/TS_00.mrc,mask.mrc\nTS_01,{cells}/TS_01.mrc,\n"
+    )
+    go(tmp_path / "list.csv", tmp_path / "out", network, region="{lamella_file}")
+    inside = pd.read_csv(tmp_path / "out" / "TS_00" / "particles.csv")
+    assert len(inside) and (inside["y"] < 20).all()
+    assert len(inside) < len(pd.read_csv(alone / "TS_00" / "particles.csv"))
+    without = (tmp_path / "out" / "TS_01" / "particles.csv").read_bytes()
+    assert without == (alone / "TS_01" / "particles.csv").read_bytes()
+
+
+def test_a_bad_tomogram_costs_the_others_nothing(cells, network, client, tmp_path, alone):
+    folder = tmp_path / "cells"
+    folder.mkdir()
+    for file in cells.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    bad = np.ones((20, 41, 53), "f4")
+    bad[3, 4, 5] = np.nan
+    write_mrc(folder / "TS_02.mrc", bad)
+    told = []
+    outcomes = go(folder, tmp_path / "out", network, done=lambda o: told.append(o.name), window=2)
+    assert [o.name for o in outcomes if o.error is not None] == ["TS_02"]
+    assert sorted(told) == [o.name for o in outcomes]
+    assert not (tmp_path / "out" / "TS_02").exists()
+    summary = read_summary(Location.of(tmp_path / "out"))
+    states = {t.name: t.state for t in summary.tomograms}
+    assert summary.state == "failed" and states["TS_02"] == "failed" and states["TS_03"] == "done"
+    assert "NaN" in next(t.reason for t in summary.tomograms if t.name == "TS_02")
+    # The next command tries it again, and does nothing twice.
+    (folder / "TS_02.mrc").write_bytes((cells / "TS_02.mrc").read_bytes())
+    outcomes = go(folder, tmp_path / "out", network)
+    assert [o.state for o in outcomes] == ["kept", "kept", "done", "kept", "kept"]
+    assert tables(tmp_path / "out") == tables(alone)
+
+
+def test_a_full_disk_stops_the_run_once(cells, network, client, tmp_path, alone, monkeypatch):
+    """Whatever is in flight: the disk is nobody's fault."""
+    from deepict_dask.campaign import run as module
+
+    real = module.run_node
+
+    def full(node, made, work):
+        if node.stage == "segment" and node.output.parent.name == "TS_01":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{node.output}/0/c/0/0/0")
+        return real(node, made, work)
+
+    monkeypatch.setattr(module, "run_node", full)
+    told = []
+    with pytest.raises(OSError) as failure:
+        go(cells, tmp_path, network, done=lambda o: told.append(o.error), window=2)
+    assert failure.value.errno == errno.ENOSPC and not any(told)
+    summary = read_summary(Location.of(tmp_path))
+    assert summary.state == "stopped" and "No space left" in summary.reason
+    assert not summary.count("failed") and summary.count("stopped")
+    monkeypatch.undo()
+    assert all(o.error is None for o in go(cells, tmp_path, network))
+    assert tables(tmp_path) == tables(alone)
+
+
+def test_a_lost_scheduler_stops_the_run_once(cells, network, client, tmp_path, monkeypatch):
+    from deepict_dask.campaign import run as module
+
+    def gone(node, made, work):
+        raise ClusterError("the scheduler is gone")
+
+    monkeypatch.setattr(module, "run_node", gone)
+    told = []
+    with pytest.raises(ClusterError):
+        go(cells, tmp_path, network, done=told.append, window=2)
+    assert not told
+
+
+def test_what_killed_its_workers_is_tried_again_alone_and_then_set_aside(
+    cells, network, client, tmp_path, monkeypatch
+):
+    from deepict_dask.campaign import run as module
+
+    real, tries, at_work, beside = module.run_node, [], set(), []
+
+    def deadly(node, made, work):
+        name = node.output.parent.name if node.stage != "pick" else node.output.name
+        at_work.add(name)
+        try:
+            if node.stage == "segment" and name == "TS_01":
+                tries.append(name)
+                beside.append(len(at_work))
+                raise WorkersDiedError("the workers that computed block (0, 0, 0) died 4 times")
+            return real(node, made, work)
+        finally:
+            if node.stage == "pick" or name == "TS_01":
+                at_work.discard(name)
+
+    monkeypatch.setattr(module, "run_node", deadly)
+    outcomes = go(cells, tmp_path, network, window=3, retries=2)
+    assert len(tries) == 3 and beside[1:] == [1, 1]
+    assert [o.name for o in outcomes if o.error] == ["TS_01"]
+    assert [o.state for o in outcomes] == ["done", "failed", "done", "done", "done"]
+
+
+def test_tomograms_may_be_added(cells, network, tmp_path, alone):
+    few = tmp_path / "list.txt"
+    few.write_text(f"{cells}/TS_00.mrc\n{cells}/TS_03.mrc\n")
+    go(few, tmp_path / "out", network)
+    assert pd.read_csv(tmp_path / "out" / "all_particles.csv")["tomogram"].nunique() == 2
+    outcomes = go(cells, tmp_path / "out", network)
+    assert [o.state for o in outcomes] == ["kept", "done", "done", "kept", "done"]
+    assert tables(tmp_path / "out") == tables(alone)
+
+
+def test_the_summary_keeps_what_other_commands_left(cells, network, tmp_path):
+    go(cells / "TS_00.mrc", tmp_path, network)
+    go(cells / "TS_01.mrc", tmp_path, network)
+    summary = read_summary(Location.of(tmp_path))
+    assert {t.name: t.state for t in summary.tomograms} == {"TS_01": "done", "TS_00": "done"}
+    assert summary.particles["blob"] == len(pd.read_csv(tmp_path / "all_particles.csv"))
+    assert (tmp_path / "run.log").read_text().count("TS_0") >= 2
+
+
+def test_a_table_over_all_that_somebody_changed_is_left_alone(cells, network, tmp_path):
+    go(cells / "TS_00.mrc", tmp_path, network)
+    table = tmp_path / "all_particles.csv"
+    table.write_text(table.read_text() + "mine\n")
+    warned = []
+
+    class Listening(Reporter):
+        def warn(self, sentence):
+            warned.append(sentence)
+
+    go(cells / "TS_01.mrc", tmp_path, network, reporter=Listening())
+    assert table.read_text().endswith("mine\n")
+    assert any("all_particles.csv" in sentence for sentence in warned)
