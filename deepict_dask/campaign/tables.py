@@ -11,7 +11,7 @@ import numpy as np
 from deepict_dask.errors import DeepictError, OutputExistsError
 from deepict_dask.io.location import Location
 from deepict_dask.io.tables import suffix_of, write_particles
-from deepict_dask.io.tables.found import find_tables
+from deepict_dask.io.tables.files import find_tables
 from deepict_dask.particles import Particles, join
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages.report import Reporter
