@@ -11,8 +11,9 @@ from deepict_dask.io.source import Source
 from deepict_dask.kernels.resample import rescaled_shape
 from deepict_dask.networks.checkpoint import Model, load_model
 from deepict_dask.stages.equalize import Target, open_target
-from deepict_dask.stages.nodes import Network, Stage
+from deepict_dask.stages.nodes import Stage
 from deepict_dask.stages.picking.jobs import ANY_CLASS
+from deepict_dask.stages.plan import Network
 from deepict_dask.stages.segment import trained_voxel_size
 from deepict_dask.tomogram import angstrom, same_voxel_size
 

@@ -14,7 +14,8 @@ from deepict_dask.errors import DamagedOutputError, InputError, OutputExistsErro
 from deepict_dask.io.location import Location
 from deepict_dask.networks.checkpoint import Model
 from deepict_dask.stages.ingest import open_tomogram
-from deepict_dask.stages.nodes import IngestStep, Look, PickStep, Stage, TomogramPlan, plan_tomogram
+from deepict_dask.stages.nodes import IngestStep, Look, PickStep, Stage
+from deepict_dask.stages.plan import TomogramPlan, plan_tomogram
 from deepict_dask.stages.run_folder import check_settings
 
 

@@ -24,7 +24,8 @@ from deepict_dask.names import what_is_wrong
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.card import ModelCard
 from deepict_dask.networks.folding import amplification
-from deepict_dask.networks.pickles import Record, read_torch_checkpoint
+from deepict_dask.networks.pickles import Record
+from deepict_dask.networks.torch_files import read_torch_checkpoint
 from deepict_dask.networks.weights import find_weights
 
 State = dict[str, np.ndarray]

@@ -9,7 +9,8 @@ from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image
 from deepict_dask.stages.equalize import Target
 from deepict_dask.stages.ingest import open_tomogram
-from deepict_dask.stages.nodes import plan_tomogram, run_node
+from deepict_dask.stages.nodes import run_node
+from deepict_dask.stages.plan import plan_tomogram
 from deepict_dask.stages.work import Work
 from deepict_dask.tomogram import same_voxel_size
 

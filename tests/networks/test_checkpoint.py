@@ -249,7 +249,7 @@ def test_tensors_that_lie_about_their_storage_are_refused(tmp_path, pid, descrip
 
 @pytest.mark.parametrize("description", [((0, (3,), (1,))), ((0, (2,), (10**9,))), ((0, (2,), (0,)))])
 def test_memory_outside_a_storage_is_never_read(tmp_path, description):
-    from deepict_dask.networks.pickles import read_torch_checkpoint
+    from deepict_dask.networks.torch_files import read_torch_checkpoint
 
     buffer = io.BytesIO()
     TensorPickler(buffer, protocol=2).dump({"t": Tensor(GOOD, *description, False, None)})

@@ -13,7 +13,8 @@ from deepict_dask.io.ome_zarr import open_image
 from deepict_dask.networks.checkpoint import load_model
 from deepict_dask.stages.equalize import open_target
 from deepict_dask.stages.ingest import open_tomogram
-from deepict_dask.stages.nodes import Network, plan_tomogram, run_node
+from deepict_dask.stages.nodes import run_node
+from deepict_dask.stages.plan import Network, plan_tomogram
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.work import Work
 from tests.stages.test_run import THRESHOLD, go, picks
