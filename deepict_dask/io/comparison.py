@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepict_dask.io.location import Location
-from deepict_dask.io.plots import COLORS, require_matplotlib
+from deepict_dask.io.plots import COLORS, new_figure, require_matplotlib, save_figure
 
 Row = Mapping[str, Any]
 _SHOWN = {"precision": "precision", "recall": "recall", "f1": "F1", "best_f1": "best F1", "auprc": "AUPRC"}
@@ -30,13 +30,8 @@ def plot_folds(path: Location, rows: Sequence[Row], title: str = "") -> Location
     InputError
         If matplotlib is not installed.
     """
-    require_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     classes = list(dict.fromkeys(str(row["class"]) for row in rows))
-    figure = Figure(figsize=(7.5, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.5, 4)
     axes = figure.subplots()
     width = 0.8 / len(classes)
     for k, name in enumerate(classes):
@@ -59,7 +54,7 @@ def plot_folds(path: Location, rows: Sequence[Row], title: str = "") -> Location
     figure.legend(
         *axes.get_legend_handles_labels(), loc="outside right upper", frameon=False, title="dot: fold"
     )
-    return _save(figure, path)
+    return save_figure(figure, path, dpi=130)
 
 
 def plot_trials(path: Location, rows: Sequence[Row], names: Sequence[str], word: str) -> Location:
@@ -82,16 +77,13 @@ def plot_trials(path: Location, rows: Sequence[Row], names: Sequence[str], word:
         If matplotlib is not installed.
     """
     require_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     scored = [row for row in rows if row["score"] is not None]
     best = max((r for r in scored if r["status"] == "done"), key=lambda r: r["score"], default=None)
     n = len(names) + 1
     columns = min(n, 3)
-    figure = Figure(figsize=(3.6 * columns, 3 * math.ceil(n / columns)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.6 * columns, 3 * math.ceil(n / columns))
     first, *other_axes = figure.subplots(math.ceil(n / columns), columns, squeeze=False).flat
     so_far, steps = -math.inf, []
     for row in scored:
@@ -119,7 +111,7 @@ def plot_trials(path: Location, rows: Sequence[Row], names: Sequence[str], word:
     for axes in (first, *other_axes[: len(names)]):
         axes.set_ylabel(word)
         axes.spines[["top", "right"]].set_visible(False)
-    return _save(figure, path)
+    return save_figure(figure, path, dpi=130)
 
 
 def _dot(axes: Any, x: float, row: Row, best: Row | None) -> None:
@@ -135,9 +127,3 @@ def _key(value: Any) -> tuple[Any, str]:
     """Sort numbers as numbers, words as words, and show both as in the settings."""
     number = float(value) if isinstance(value, (int, float)) else 0.0
     return (number, str(value).lower() if isinstance(value, bool) else str(value))
-
-
-def _save(figure: Any, file: Location) -> Location:
-    with file.publish() as path:
-        figure.savefig(path, format="png", dpi=130)
-    return file

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deepict_dask.io.location import Location
-from deepict_dask.io.plots import COLORS, require_matplotlib
+from deepict_dask.io.plots import COLORS, new_figure, require_matplotlib, save_figure
 from deepict_dask.io.scores import write_rows
 from deepict_dask.networks.training.recipe import Epoch
 
@@ -46,14 +46,11 @@ def plot_learning_curve(
         If matplotlib is not installed.
     """
     require_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     epochs = [e.epoch for e in history]
     best = next(e.epoch for e in reversed(history) if e.is_best)
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10, 4)
     left, right = figure.subplots(1, 2)
     # A single epoch would be an invisible line.
     mark = "o" if len(history) < 10 else None
@@ -78,6 +75,4 @@ def plot_learning_curve(
     left.legend(frameon=False, title=f"best: epoch {best}")
     right.legend(frameon=False)
     figure.suptitle(title)
-    with path.publish() as partial:
-        figure.savefig(partial, format="png", dpi=120)
-    return path
+    return save_figure(figure, path, dpi=120)

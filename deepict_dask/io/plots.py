@@ -11,6 +11,8 @@ from deepict_dask.errors import InputError
 from deepict_dask.io.location import Location
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from deepict_dask.kernels.curves import Curve
 
 # Okabe and Ito: told apart with any color vision.
@@ -45,6 +47,37 @@ def require_matplotlib() -> None:
         )
 
 
+def new_figure(width: float, height: float, **options: Any) -> Figure:
+    """Make an empty figure without pyplot: no global state, no display, and safe beside other threads.
+
+    Parameters
+    ----------
+    width, height : float
+        Inches.
+    **options
+        Of matplotlib's Figure.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", **options)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Figure, path: Location, **options: Any) -> Location:
+    """Write a figure as PNG, whole or not at all."""
+    with path.publish() as partial:
+        figure.savefig(partial, format="png", **options)
+    return path
+
+
 def plot_curves(
     path: Location,
     pooled: Sequence[tuple[str, Curve, tuple[float, float]]],
@@ -76,14 +109,10 @@ def plot_curves(
     """
     require_matplotlib()
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     title, score = _WORDS[kind]
     with matplotlib.rc_context(_STYLE):
-        # Without pyplot: no global state, no display, and safe beside other threads.
-        figure = Figure(figsize=(10.4, 4.9), dpi=150, layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = new_figure(10.4, 4.9, dpi=150)
         left, right = figure.subplots(1, 2)
         _f1_lines(left)
         for i, (class_name, curve, point) in enumerate(pooled):
@@ -110,9 +139,7 @@ def plot_curves(
             axes.title.set_fontsize(11)
         left.set_xlim(0, 1)
         left.set_aspect("equal")
-        with path.publish() as partial:
-            figure.savefig(partial, format="png")
-    return path
+        return save_figure(figure, path)
 
 
 def _steps(curve: Curve) -> tuple[np.ndarray, np.ndarray]:

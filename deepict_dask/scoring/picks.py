@@ -208,16 +208,8 @@ def _scores(matched: Sequence[_Matched], tomogram: str) -> Scores:
     curve = None
     if not np.isnan(scores).all() or not n:
         curve = precision_recall_curve(scores, np.concatenate([m.added for m in matched]), 1, n_truth)
-    return Scores(
-        matched[0].class_name,
-        tomogram,
-        n,
-        n_truth,
-        n_matched,
-        n_matched / n if n else 0.0,
-        n_matched / n_truth if n_truth else 0.0,
-        2 * n_matched / (n + n_truth) if n_matched else 0.0,
-        curve,
+    return Scores.of_counts(
+        matched[0].class_name, tomogram, n_picked=n, n_truth=n_truth, n_matched=n_matched, curve=curve
     )
 
 

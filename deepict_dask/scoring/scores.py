@@ -45,6 +45,30 @@ class Scores:
     f1: float
     curve: Curve | None = None
 
+    @classmethod
+    def of_counts(
+        cls,
+        class_name: str,
+        tomogram: str,
+        *,
+        n_picked: int,
+        n_truth: int,
+        n_matched: int,
+        curve: Curve | None = None,
+    ) -> Scores:
+        """Score what was counted; what would be a division by nothing is 0."""
+        return cls(
+            class_name,
+            tomogram,
+            n_picked,
+            n_truth,
+            n_matched,
+            n_matched / n_picked if n_picked else 0.0,
+            n_matched / n_truth if n_truth else 0.0,
+            2 * n_matched / (n_picked + n_truth) if n_matched else 0.0,
+            curve,
+        )
+
     @property
     def auprc(self) -> float:
         """Area under the precision-recall curve, as average precision; NaN without a curve."""

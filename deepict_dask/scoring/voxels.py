@@ -239,19 +239,14 @@ def _count(
 
 
 def _scores(class_name: str, tomogram: str, counts: Sequence[VoxelCounts]) -> Scores:
-    n_predicted = sum(c.n_predicted for c in counts)
     n_truth = sum(c.n_truth for c in counts)
-    n_both = sum(c.n_both for c in counts)
-    return Scores(
+    return Scores.of_counts(
         class_name,
         tomogram,
-        n_predicted,
-        n_truth,
-        n_both,
-        n_both / n_predicted if n_predicted else 0.0,
-        n_both / n_truth if n_truth else 0.0,
-        2 * n_both / (n_predicted + n_truth) if n_both else 0.0,
-        _curve(counts, n_truth),
+        n_picked=sum(c.n_predicted for c in counts),
+        n_truth=n_truth,
+        n_matched=sum(c.n_both for c in counts),
+        curve=_curve(counts, n_truth),
     )
 
 
