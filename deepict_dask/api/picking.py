@@ -70,6 +70,7 @@ def pick(
     import deepict_dask.io.tables  # noqa: F401
     from deepict_dask.config import check_class_names, load_settings
     from deepict_dask.config.load import NONE
+    from deepict_dask.engine.execute import active_client
     from deepict_dask.engine.labelling import as_blocks
     from deepict_dask.engine.picking import check_picking, component_parts, reduce_parts
 
@@ -100,6 +101,7 @@ def pick(
                 region=mask, scale=scale,
             )
         )  # fmt: skip
+    active_client()  # refuses one that nothing can be waited for with
     tables = []
     for (name, rule), computed in zip(rules.items(), dask.compute(*parts), strict=True):
         table = reduce_parts(

@@ -16,10 +16,10 @@ from deepict_dask.cluster.machine import this_machine
 from deepict_dask.cluster.own_settings import own_settings
 from deepict_dask.cluster.quiet import quiet
 from deepict_dask.cluster.remote import remote_client
-from deepict_dask.cluster.requirements import check_requirements
+from deepict_dask.cluster.requirements import NO_GUARD, check_requirements
 from deepict_dask.config import ClusterSettings
 from deepict_dask.engine.watch import Watch, watch_of
-from deepict_dask.errors import ClusterError, InputError
+from deepict_dask.errors import ClusterError, InputError, WorkError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -194,7 +194,14 @@ def _local_client(settings: ClusterSettings, warn: Callable[[str], None]) -> Ite
                 )
             )
         except (RuntimeError, OSError, EOFError) as error:
-            cause = last_line() or (f"the last one {deaths[-1]}" if deaths else " ".join(str(error).split()))
+            said = last_line()
+            if NO_GUARD in said:
+                raise WorkError(NO_GUARD) from None
+            if "<stdin>" in said:
+                raise WorkError(
+                    "workers import the script that starts them, and one from standard input is in no file; write it to one"
+                ) from None
+            cause = said or (f"the last one {deaths[-1]}" if deaths else " ".join(str(error).split()))
             raise ClusterError(
                 f"no worker process can be started on this machine: {cause}; {_ADVICE}"
             ) from error
@@ -203,6 +210,7 @@ def _local_client(settings: ClusterSettings, warn: Callable[[str], None]) -> Ite
         if port and link and f":{port}/" not in link:
             warn(f"port {port} is taken by another program, so the dashboard is at {link}")
         watches.append(watch_of(client))
+        watches[-1].warn = warn
         try:
             yield client
         finally:

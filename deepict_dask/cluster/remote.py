@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from deepict_dask.cluster.quiet import quiet
+from deepict_dask.engine.watch import patience, watch_of, workerless
 from deepict_dask.errors import ClusterError, InputError
 
 if TYPE_CHECKING:
@@ -45,10 +46,19 @@ def remote_client(address: str, warn: Callable[[str], None]) -> Iterator[Client]
     with dask.config.set({"distributed.comm.timeouts.connect": "30s"}), quiet():
         try:
             client = Client(address, timeout=_SECONDS)
-        except (OSError, ValueError, TimeoutError, MemoryError, ImportError) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            TimeoutError,
+            MemoryError,
+            ImportError,
+            RuntimeError,
+        ) as error:
             raise _no_scheduler(address, f"{type(error).__name__}: {error}") from None
         with client:
             _wait_for_workers(client, address, warn)
+            watch_of(client).warn = warn
             yield client
 
 
@@ -91,18 +101,12 @@ def _no_scheduler(address: str, cause: str) -> ClusterError:
 
 
 def _wait_for_workers(client: Client, address: str, warn: Callable[[str], None]) -> None:
-    import dask
-    from dask.utils import parse_timedelta
-
-    patience = parse_timedelta(dask.config.get("distributed.scheduler.no-workers-timeout"))
+    most = patience()
     began, is_said = time.monotonic(), False
     while not client.scheduler_info(n_workers=-1)["workers"]:
         waited = time.monotonic() - began
-        if patience is not None and waited > patience:
-            raise ClusterError(
-                f"the scheduler {address} has had no workers for {waited:.0f} s, as long as the Dask setting "
-                f"no-workers-timeout allows; start some (dask worker {address})"
-            )
+        if most is not None and waited > most:
+            raise workerless(address, waited)
         if not is_said and waited >= 2:
             is_said = True
             warn(f"the scheduler {address} has no workers yet; waiting for some (dask worker {address})")

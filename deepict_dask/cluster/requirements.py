@@ -9,12 +9,16 @@ import tempfile
 
 from deepict_dask.errors import WorkError
 
+NO_GUARD = "a script that starts workers is imported by each of them; put what it does under `if __name__ == '__main__':`"
 # Descriptors of this process, and those that each worker takes of it.
 _FILES, _FILES_PER_WORKER = 48, 12
 
 
 def check_requirements(workers: int) -> None:
     """Raise WorkError, with the cause, if worker processes cannot be started here."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A worker that imports the script it was started by, which starts workers instead of only defining things.
+        raise WorkError(NO_GUARD)
     try:
         os.getcwd()
     except OSError:

@@ -110,8 +110,10 @@ class SegmentSettings(Section):
     dtype: Literal["uint8", "float16", "float32"] = Field(
         "uint8", description="How probabilities are stored; uint8 holds multiples of 1/255."
     )
-    block: Annotated[int, Field(ge=8, le=1024)] = Field(
-        208, description="Largest edge in voxels of the block that one task computes (without its halo)."
+    block: Annotated[int, Field(ge=8, le=1024)] | None = Field(
+        None,
+        description="Largest edge in voxels of the block that one task computes (without its halo). None: that of the map "
+        "that is there, else 208, or less where workers have not the memory; what was taken is in NAME/settings.yaml.",
     )
 
 

@@ -16,7 +16,7 @@ from dask.base import flatten
 
 from deepict_dask.engine.gather import boxed
 from deepict_dask.engine.watch import LOOK_SECONDS, check_cluster, cluster_errors, watch_of
-from deepict_dask.errors import WorkersDiedError
+from deepict_dask.errors import InputError, WorkersDiedError
 
 Advance = Callable[[int], None]
 
@@ -266,13 +266,25 @@ def workers() -> Workers | None:
 
 
 def active_client() -> Any:
-    """Give the distributed client that computations go to; None if there is none."""
+    """Give the distributed client that computations go to; None if there is none.
+
+    Raises
+    ------
+    InputError
+        If it is one of coroutines, with which nothing can be waited for.
+    """
     try:
         from distributed import default_client
 
-        return default_client()
+        client = default_client()
     except (ImportError, ValueError):
         return None
+    if client.asynchronous:
+        raise InputError(
+            "the active Dask client is asynchronous, and this waits for results; make it without asynchronous=True, or call "
+            "this in a thread: await asyncio.to_thread(...)"
+        )
+    return client
 
 
 def _block_name(error: Exception) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from deepict_dask.errors import ClusterError
 
 # Seconds without news after which a wait looks whether the cluster is there.
 LOOK_SECONDS = 2.0
+# Seconds without any worker after which it is said; a nanny needs a few to start one again.
+_ALONE_SECONDS = 5.0
 # Seconds in which a scheduler must answer that it is there.
 ANSWER_SECONDS = 15.0
 _GO_ON = "what is complete is kept, and the same command goes on from there"
@@ -31,11 +34,18 @@ class Watch:
         How a worker died last, as in "worker 3 was killed by signal 9".
     looked : float
         When the scheduler answered last, by the monotonic clock.
+    alone_since : float or None
+        Since when it has had no workers; None while it has some.
+    warn : callable
+        Told in a sentence what is waited for.
     """
 
     verdict: str | None = None
     last_death: str | None = None
     looked: float = 0.0
+    alone_since: float | None = None
+    warn: Callable[[str], None] = warnings.warn
+    is_told: bool = False
 
 
 _WATCHES: WeakKeyDictionary[Any, Watch] = WeakKeyDictionary()
@@ -60,10 +70,47 @@ def check_cluster(client: Any) -> None:
         return
     # A scheduler that ended in good order closes the stream, and the client waits on: so ask.
     try:
-        client.sync(client.scheduler.identity, n_workers=0, callback_timeout=ANSWER_SECONDS)
+        identity = client.sync(client.scheduler.identity, n_workers=0, callback_timeout=ANSWER_SECONDS)
     except (OSError, TimeoutError, CancelledError) as error:
         raise _lost(client) from error
     watch.looked = time.monotonic()
+    _check_workers(address_of(client), watch, identity["n_workers"])
+
+
+def _check_workers(address: str, watch: Watch, n_workers: int) -> None:
+    """Say that there are no workers any more, and after the time that Dask's settings allow raise ClusterError."""
+    if n_workers:
+        watch.alone_since, watch.is_told = None, False
+        return
+    if watch.alone_since is None:
+        watch.alone_since = watch.looked
+    alone = watch.looked - watch.alone_since
+    most = patience()
+    if most is not None and alone >= most:
+        raise workerless(address, alone)
+    if alone >= _ALONE_SECONDS and not watch.is_told:
+        watch.is_told = True
+        end = "" if most is None else f", for {most:.0f} s at most"
+        watch.warn(
+            f"the scheduler {address} has lost all its workers; waiting for others (dask worker {address}){end}"
+        )
+
+
+def patience() -> float | None:
+    """Give the seconds that work waits for a worker, Dask's setting ``no-workers-timeout``; None for ever."""
+    import dask
+    import distributed.config  # noqa: F401  (its defaults are known from here on)
+    from dask.utils import parse_timedelta
+
+    return parse_timedelta(dask.config.get("distributed.scheduler.no-workers-timeout"))
+
+
+def workerless(address: str, seconds: float) -> ClusterError:
+    """Make the error of a scheduler without workers."""
+    return ClusterError(
+        f"the scheduler {address} has had no workers for {seconds:.0f} s, as long as the Dask setting "
+        f"no-workers-timeout allows; start some (dask worker {address}); {_GO_ON}"
+    )
 
 
 @contextmanager

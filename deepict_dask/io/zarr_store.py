@@ -23,6 +23,8 @@ from deepict_dask.io.manifest import METADATA, WAY_OUT, Shard
 
 _Place = str | os.PathLike[str]
 
+# What codes and decodes chunks: zarr's own.
+_PIPELINE = "zarr.core.codec_pipeline.BatchedCodecPipeline"
 # Of a group or array of Zarr v3.
 GROUP_FILE = "zarr.json"
 # What zarr raises for metadata that it does not understand.
@@ -59,7 +61,12 @@ class _Stores:
     """The classes of stores; made when zarr is first needed, since importing it takes a second."""
 
     def __init__(self) -> None:
+        import zarr
         from zarr.storage import LocalStore
+
+        # What is written is heard of by the stores below, in time, whatever a user has set for other programs: another
+        # pipeline writes past them, or is not installed, and a time limit leaves half an image.
+        zarr.config.set({"codec_pipeline.path": _PIPELINE, "async.timeout": None})
 
         class StrictStore(LocalStore):
             """Refuses to take a missing chunk or shard for one of the fill value."""

@@ -72,7 +72,7 @@ def check_memory(needed: Memory, what: str, way_out: str) -> None:
         If the smallest worker has less. Without a cluster there is no limit to compare with.
     """
     cluster = workers()
-    if cluster is None or cluster.memory is None or needed.total <= USABLE * cluster.memory:
+    if cluster is None or cluster.memory is None or fits(needed):
         return
     digits = 1
     while digits < 9 and f"{needed.total / 1e9:.{digits}f}" == f"{USABLE * cluster.memory / 1e9:.{digits}f}":
@@ -82,6 +82,12 @@ def check_memory(needed: Memory, what: str, way_out: str) -> None:
         f"{what} need {needed.total / 1e9:.{digits}f} GB per worker, but a worker of {cluster.memory / 1e9:.{digits}f} GB "
         f"can use {USABLE * cluster.memory / 1e9:.{digits}f} GB; {way_out}"
     )
+
+
+def fits(needed: Memory) -> bool:
+    """Tell whether the smallest worker has as much; without a cluster there is no limit to compare with."""
+    cluster = workers()
+    return cluster is None or cluster.memory is None or needed.total <= USABLE * cluster.memory
 
 
 def worker_threads() -> int:

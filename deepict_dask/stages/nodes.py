@@ -21,6 +21,7 @@ from deepict_dask.stages.condition import made_by_condition
 from deepict_dask.stages.equalize import Target, equalize, made_by_equalize
 from deepict_dask.stages.finished import check_output, open_own
 from deepict_dask.stages.ingest import ingest, made_by_ingest, own_image
+from deepict_dask.stages.map_blocks import block_in_effect
 from deepict_dask.stages.picking.jobs import PickJob, look_at
 from deepict_dask.stages.picking.pick import Picked, pick
 from deepict_dask.stages.rescale import made_by_rescale, rescale
@@ -130,7 +131,8 @@ class SegmentStep:
     def look(self, inputs: Sequence[Provenance], output: Location) -> Look:
         """Look at the image."""
         runtime = resolve_runtime(self.settings.runtime, self.settings.device)
-        made_by = made_by_segment(inputs[0], self.model, self.settings, runtime)
+        block = block_in_effect(self.settings, output)
+        made_by = made_by_segment(inputs[0], self.model, self.settings, runtime, block)
         return Look(made_by, check_output(output, made_by))
 
     def run(self, inputs: Sequence[Image], output: Location, work: Work) -> Image:

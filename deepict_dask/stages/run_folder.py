@@ -103,6 +103,16 @@ def write_effective(folder: Location, settings: Settings) -> None:
     _write(folder / FILE, settings)
 
 
+def note_effective(folder: Location, section: str, **values: Any) -> None:
+    """Write what a setting that was left open became into the settings of a tomogram; nothing where there are none."""
+    effective = read_settings(folder / FILE)
+    if effective is None:
+        return
+    changed = getattr(effective, section).model_copy(update=values)
+    if changed != getattr(effective, section):
+        _write(folder / FILE, effective.model_copy(update={section: changed}))
+
+
 def _beside(before: Settings, settings: Settings, names: list[str], other_names: list[str]) -> Settings:
     """Put what differs for some tomograms beside the defaults of a run."""
     overrides = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from deepict_dask.config import SegmentSettings
 from deepict_dask.engine.execute import execute
-from deepict_dask.engine.segment import empty_blocks, segment_grid
+from deepict_dask.engine.segment import empty_blocks
 from deepict_dask.engine.segment import segment as segment_lazily
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import BlockGrid, Shape
@@ -22,6 +22,8 @@ from deepict_dask.networks.predictor import ModelSpec, resolve_runtime
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages import memory
 from deepict_dask.stages.finished import is_finished
+from deepict_dask.stages.map_blocks import block_in_effect, choose_blocks
+from deepict_dask.stages.run_folder import note_effective
 from deepict_dask.stages.work import Work
 from deepict_dask.stages.write_image import Attributes, Form, write_image
 from deepict_dask.tomogram import by
@@ -50,14 +52,16 @@ def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSe
         attribute ``scale``.
     """
     runtime = resolve_runtime(settings.runtime, settings.device)
-    made_by = made_by_segment(tomogram.provenance, model, settings, runtime)
+    block = block_in_effect(settings, output)
+    made_by = made_by_segment(tomogram.provenance, model, settings, runtime, block)
     if is_finished(output, made_by, overwrite=work.overwrite):
         work.keep("segment")
+        note_effective(output.parent, "segment", block=block)
         return open_image(output)
-    architecture = model.architecture
-    grid, halo = segment_grid(
-        tomogram.spatial_shape, settings.tiling, settings.block, architecture.alignment, architecture.halo()
-    )
+    blocks = choose_blocks(tomogram, model.architecture, settings, runtime, block, work)
+    made_by = made_by_segment(tomogram.provenance, model, settings, runtime, blocks.edge)
+    note_effective(output.parent, "segment", block=blocks.edge)
+    grid, halo = blocks.grid, blocks.halo
     work.reporter.say(
         f"{tomogram.name}: {model.card.name} on {runtime}, {settings.tiling} tiling, "
         f"{grid.n_blocks} block{'s' * (grid.n_blocks != 1)} of {by(grid.core)} voxels with a halo of {halo[0]}"
@@ -65,10 +69,8 @@ def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSe
     in_boxes = settings.tiling == "deepict"
     boxes = "" if in_boxes else ", or --tiling deepict, which needs little"
     memory.check_memory(
-        memory.segment(
-            architecture, runtime, grid.core, halo, memory.shown_bytes(tomogram), in_boxes=in_boxes
-        ),
-        f"blocks of up to {settings.block} voxels",
+        blocks.memory,
+        f"blocks of up to {blocks.edge} voxels",
         f"use a smaller --block, or fewer workers with more memory each{boxes}",
     )
     statistics, shown = tomogram.statistics, tomogram.shown
@@ -118,14 +120,14 @@ def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSe
 
 
 def made_by_segment(
-    tomogram: Provenance | None, model: Model, settings: SegmentSettings, runtime: str
+    tomogram: Provenance | None, model: Model, settings: SegmentSettings, runtime: str, block: int
 ) -> Provenance:
-    """Give the provenance of a probability map: which runtime computes it is recorded and not compared."""
+    """Give the provenance of a map of blocks of some edge: which runtime computes it is recorded and not compared."""
     decides = {
         "model": model.checksum,
         "tiling": settings.tiling,
         "dtype": settings.dtype,
-        "block": settings.block,
+        "block": block,
         "precision": ModelSpec.precision,
     }
     inputs = {} if tomogram is None else {"tomogram": tomogram}

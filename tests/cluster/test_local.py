@@ -131,3 +131,22 @@ def test_no_semaphores_are_a_sentence(monkeypatch):
     monkeypatch.setattr(multiprocessing, "get_context", lambda kind: Without())
     with pytest.raises(WorkError, match="/dev/shm does not take any"):
         check_requirements(1)
+
+
+UNGUARDED = """
+from deepict_dask.cluster import connect
+from deepict_dask.config import ClusterSettings
+with connect(ClusterSettings(workers=1, threads=1, memory_limit="1GB")) as client:
+    print(client.submit(sum, [1, 2]).result(timeout=60))
+"""
+
+
+def test_a_script_without_a_guard_is_told_of_it(tmp_path):
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    options = {"env": environment, "cwd": tmp_path, "capture_output": True, "text": True, "timeout": 120}
+    done = subprocess.run([sys.executable, "script.py"], check=False, **options)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.splitlines()[-1].endswith("put what it does under `if __name__ == '__main__':`")
+    piped = subprocess.run([sys.executable, "-"], input=UNGUARDED, check=False, **options)
+    assert piped.returncode == 1 and "standard input" in piped.stderr.splitlines()[-1]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import dask
 import dask.array as da
 import pytest
 from distributed import Client
@@ -15,12 +17,16 @@ from distributed import Client
 from deepict_dask.engine.dispatch import dispatch
 from deepict_dask.engine.execute import execute, per_block
 from deepict_dask.engine.watch import check_cluster, watch_of
-from deepict_dask.errors import ClusterError, WorkError
+from deepict_dask.errors import ClusterError, InputError, WorkError
 from tests.engine.clusters import running_scheduler, running_worker
 
 
 def slow(block, index):
     time.sleep(30)
+
+
+def number(block, index):
+    return index[0]
 
 
 def deadly(block, index):
@@ -93,3 +99,47 @@ def test_a_block_that_kills_its_workers_is_named_with_the_last_death(client):
 def stop_after(seconds: float, process: subprocess.Popen, end: int) -> subprocess.Popen:
     code = f"import time, os; time.sleep({seconds}); os.kill({process.pid}, {int(end)})"
     return subprocess.Popen([sys.executable, "-c", code])
+
+
+def test_a_scheduler_that_lost_all_workers_is_told_of_and_the_wait_ends(own_client):
+    client, _, worker = own_client
+    told = []
+    watch_of(client).warn = told.append
+    ended = stop_after(1.5, worker, signal.SIGKILL)
+    began = time.monotonic()
+    with (
+        dask.config.set({"distributed.scheduler.no-workers-timeout": "12s"}),
+        pytest.raises(ClusterError, match=r"no workers for 1\d s.*no-workers-timeout.*same command goes on"),
+    ):
+        execute(per_block(slow, da.zeros(4, chunks=2)))
+    assert time.monotonic() - began < 40
+    (sentence,) = told
+    assert (
+        "lost all its workers; waiting for others (dask worker tcp://" in sentence
+        and "12 s at most" in sentence
+    )
+    ended.wait()
+
+
+def test_workers_that_come_back_are_waited_for(own_client):
+    client, _, worker = own_client
+    told = []
+    watch_of(client).warn = told.append
+    worker.kill()
+    worker.wait()
+    began = time.monotonic()
+    while not told and time.monotonic() - began < 30:
+        check_cluster(client)
+        time.sleep(0.5)
+    with running_worker(client.scheduler.address):
+        assert execute(per_block(number, da.zeros(4, chunks=2))) == [0, 1]
+    assert len(told) == 1
+
+
+def test_a_client_of_coroutines_is_refused_with_a_sentence():
+    async def compute():
+        async with Client(processes=False, asynchronous=True, dashboard_address=None):
+            execute(per_block(number, da.zeros(4, chunks=2)))
+
+    with pytest.raises(InputError, match=r"without asynchronous=True, or .* asyncio\.to_thread"):
+        asyncio.run(compute())

@@ -192,3 +192,31 @@ def test_an_image_is_a_zarr_hierarchy_without_strangers(tmp_path):
         names = sorted(name for name, _ in zarr.open_group(image.path, mode="r").members())
     assert names == ["0", "manifest"]
     assert open_image(image.path) == image
+
+
+ZARR_AS_SET = """
+import sys
+from tests.io.test_stored_array import write
+image, values = write(sys.argv[1])
+image.check_whole(deep=True)
+assert (image.array[:] == values).all()
+assert len(image.manifest.shards) == 12
+"""
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"ZARR_CODEC_PIPELINE__PATH": "zarrs.ZarrsCodecPipeline"},
+        {"ZARR_ASYNC__TIMEOUT": "0.000001"},
+        {"ZARR_DEFAULT_ZARR_FORMAT": "2", "ZARR_ARRAY__ORDER": "F"},
+    ],
+    ids=["a pipeline that writes past our stores", "time limit", "format and order"],
+)
+def test_a_users_settings_of_zarr_neither_end_nor_change_what_is_written(tmp_path, setting):
+    done = subprocess.run(
+        [sys.executable, "-c", ZARR_AS_SET, str(tmp_path / "a.zarr")],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | setting,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-1500:]

@@ -134,7 +134,7 @@ def test_what_does_not_fit_is_said_with_digits_that_differ(monkeypatch):
     ("n_bytes", "words"),
     [
         (260_000_000, "blocks of 64 x 88 x 104 voxels need"),
-        (330_000_000, "blocks of up to 208 voxels need .* --block"),
+        (302_000_000, "blocks of up to 48 voxels need .* --block"),
     ],
 )
 def test_stages_refuse_what_does_not_fit_the_workers(
@@ -150,3 +150,69 @@ def test_stages_refuse_what_does_not_fit_the_workers(
     (outcome,) = run(plan)
     with pytest.raises(InputError, match=words):
         raise outcome.error
+
+
+def run_within(monkeypatch, n_bytes, mrc, output, network, **options):
+    """Run with the settings and threads of a cluster whose workers have so much memory."""
+    from deepict_dask.campaign.plan import plan_run
+    from deepict_dask.campaign.run import run
+    from deepict_dask.config import load_settings
+    from deepict_dask.io.location import Location
+    from deepict_dask.stages.report import Reporter
+
+    class Told(Reporter):
+        def __init__(self):
+            self.sentences = []
+
+        def say(self, sentence):
+            self.sentences.append(sentence)
+
+    told = Told()
+    monkeypatch.setattr(memory, "workers", lambda: Workers(1, 1, n_bytes))
+    settings = load_settings(None, {"model": str(network), "min_size": 20, "threshold": 0.4, **options})
+    (outcome,) = run(plan_run([str(mrc)], Location.of(output), settings), reporter=told)
+    return outcome, told.sentences
+
+
+def test_blocks_that_nobody_set_shrink_to_what_workers_can_hold_and_stay(mrc, network, tmp_path, monkeypatch):
+    """What is stored follows from shape and settings: a block that was chosen once is one of the settings."""
+    from deepict_dask.io.location import Location
+    from deepict_dask.stages.run_folder import read_settings
+
+    def map_of(output):
+        return {
+            p.relative_to(output): p.read_bytes()
+            for p in (output / "cell" / "probability.zarr").rglob("c/**/*")
+            if p.is_file()
+        }
+
+    def table_of(output):
+        return (output / "cell" / "particles.csv").read_bytes()
+
+    small, whole = tmp_path / "small", tmp_path / "whole"
+    shrunk, sentences = run_within(monkeypatch, 345_000_000, mrc, small, network)
+    assert shrunk.error is None, shrunk.error
+    (said,) = [s for s in sentences if "--block sets it" in s]
+    edge = int(said.split("blocks of up to ")[1].split()[0])
+    assert edge < 208 and said.endswith("since workers have not the memory for 208; --block sets it")
+    effective = read_settings(Location.of(small / "cell" / "settings.yaml"))
+    assert effective is not None and effective.segment.block == edge
+    assert read_settings(Location.of(small / "settings.yaml")).segment.block is None
+    large, _ = run_within(monkeypatch, 10**12, mrc, whole, network)
+    assert large.error is None and len(map_of(whole)) < len(map_of(small))
+    assert table_of(whole) == table_of(small)
+    # On a machine with more memory the map is kept, as it is.
+    before = map_of(small)
+    again, _ = run_within(monkeypatch, 10**12, mrc, small, network)
+    assert again.error is None and again.kept >= {"ingest", "segment", "pick"} and map_of(small) == before
+    assert read_settings(Location.of(small / "cell" / "settings.yaml")).segment.block == edge
+
+
+def test_a_block_that_was_set_is_refused_and_never_changed(mrc, network, tmp_path, monkeypatch):
+    outcome, _ = run_within(monkeypatch, 345_000_000, mrc, tmp_path / "out", network, block=208)
+    with pytest.raises(InputError, match=r"blocks of up to 208 voxels need .* smaller --block"):
+        raise outcome.error
+    shrunk, _ = run_within(monkeypatch, 345_000_000, mrc, tmp_path / "out", network)
+    assert shrunk.error is None
+    with pytest.raises(InputError, match=r"was made with block \d+ and not 208"):
+        run_within(monkeypatch, 10**12, mrc, tmp_path / "out", network, block=208)
