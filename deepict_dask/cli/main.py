@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from deepict_dask.cli import learning, pictures, scoring, stages
+from deepict_dask.cli import exchange, learning, pictures, scoring, stages
 from deepict_dask.cli.failure import report_error
 from deepict_dask.cli.options import OVERWRITE, is_quiet, setting_options
 from deepict_dask.cli.streams import forgive_output, lost_output
@@ -71,7 +71,7 @@ def demo(context: click.Context, /, **options: Any) -> None:
     demonstrate(is_quiet(context), **options)
 
 
-for command in (*stages.COMMANDS, *learning.COMMANDS, *scoring.COMMANDS, *pictures.COMMANDS):
+for command in (*stages.COMMANDS, *learning.COMMANDS, *scoring.COMMANDS, *pictures.COMMANDS, *exchange.COMMANDS):
     cli.add_command(command)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union
 
 from deepict_dask.atomic import PARTIAL, make_folder, publish
-from deepict_dask.errors import FormatError, InputError, MissingFileError
+from deepict_dask.errors import FormatError, InputError, MissingFileError, OutputExistsError
 
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+)://")
 # What a process leaves that was killed while it wrote, unpacked or removed; nothing else begins so.
@@ -260,6 +260,32 @@ class Location:
         """Add to a file of lines, such as a log; what a crash cuts off is the last line only."""
         with open(self.local_path(), "a", encoding="utf-8") as file:
             file.write(text)
+
+    @contextlib.contextmanager
+    def staging(self) -> Iterator[Location]:
+        """Make an empty folder in this one; what is moved out of it with `take` stays, the rest is removed at the end."""
+        staged = self._child(f"{PARTIAL}{uuid.uuid4().hex[:12]}")
+        make_folder(staged.local_path())
+        try:
+            yield staged
+        finally:
+            shutil.rmtree(staged.local_path(), ignore_errors=True)
+
+    def take(self, file: Location) -> None:
+        """Move a file here, from a place on the same disk; it replaces what is here.
+
+        Raises
+        ------
+        OutputExistsError
+            If a folder is here, or a file where a folder is needed.
+        """
+        make_folder(self.parent.local_path())
+        try:
+            os.replace(file.local_path(), self.local_path())
+        except IsADirectoryError as error:
+            raise OutputExistsError(
+                f"{self} is a folder, and a file is to be written there; move it"
+            ) from error
 
     def remove(self) -> None:
         """Remove a file or folder, if it is there.

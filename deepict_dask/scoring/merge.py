@@ -8,23 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from deepict_dask.errors import DamagedOutputError, InputError, OutputExistsError
+from deepict_dask.errors import InputError
 from deepict_dask.io.location import Location
-from deepict_dask.io.tables import split_name, write_particles
+from deepict_dask.io.tables import split_name
 from deepict_dask.io.tables.files import Table, find_tables
 from deepict_dask.kernels.deduplication import best_first, deduplicate
 from deepict_dask.names import check_name
 from deepict_dask.particles import Particles, VoxelGrid, join
-from deepict_dask.provenance import FileInput, Made, Provenance
-from deepict_dask.stages.tables import (
-    begin_tables,
-    check_tables,
-    digest_of,
-    facts_of,
-    finish_tables,
-    read_record,
-)
-from deepict_dask.tomogram import Grid, VoxelSize, per_axis
+from deepict_dask.scoring.write_table import made_of, write_table
+from deepict_dask.tomogram import VoxelSize, per_axis
 
 Unit = Literal["angstrom", "voxel"]
 
@@ -219,37 +211,9 @@ def merge(
 def _write(
     union: Particles, table: Location, settings: dict[str, Any], members: list[Table], overwrite: bool
 ) -> None:
-    side = table.with_name(f"{split_name(table.name)[0]}.json")
-    inputs: dict[str, Made] = {}
-    for k, member in enumerate(members):
-        digest = digest_of(Location.of(member.path))
-        inputs[f"table {k + 1}"] = FileInput(member.path.name, digest)
-    classes = union.names("class")
-    made_by = Provenance("merge", inputs, {"classes": classes, **settings})
-    record = None if overwrite and not _is_readable(side) else read_record(side)
-    try:
-        refused = check_tables(side, made_by, [table.name])
-    except (DamagedOutputError, OutputExistsError):
-        if not overwrite:
-            raise
-        refused = "replaced"
-    if refused is None:
-        return
-    if refused and not overwrite:
-        raise OutputExistsError(refused)
-    begin_tables(side, made_by, [table.name], record)
-    write_particles(union, table)
-    grid = Grid(union.shape or (0, 0, 0), union.voxel_size)
-    facts = facts_of(len(union), union.tomogram, union.class_name, grid)
-    finish_tables(side, made_by, [table.name], facts if union.shape else facts | {"shape": None})
-
-
-def _is_readable(side: Location) -> bool:
-    try:
-        read_record(side)
-    except (DamagedOutputError, OutputExistsError):
-        return False
-    return True
+    files = [Location.of(member.path) for member in members]
+    made_by = made_of("merge", files, {"classes": union.names("class"), **settings})
+    write_table(union, table, made_by, overwrite=overwrite)
 
 
 def _groups(tables: Sequence[Table], class_name: str | None) -> dict[tuple[str, str], list[Table]]:

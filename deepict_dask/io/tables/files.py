@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,39 @@ class Table:
         )
 
 
+def read_tables(tables: Sequence[Table], grid: VoxelGrid = UNKNOWN_GRID) -> list[Particles]:
+    """Read the tables of one tomogram, one after the other.
+
+    Of a file of many tomograms the last one that was read is kept, so that it is not read anew for each of them.
+    """
+    found = []
+    for table in tables:
+        if not table.is_part:
+            found.append(table.read(grid=grid))
+            continue
+        stat = os.stat(table.path)
+        # Only STAR needs the voxels to know the positions.
+        own = table.grid if split_name(table.path.name)[1] == "star" else UNKNOWN_GRID
+        whole = _whole(table.path, stat.st_mtime_ns, stat.st_size, own, grid)
+        part = whole.of_tomogram(table.tomogram)
+        found.append(
+            replace(
+                part,
+                tomogram=table.tomogram,
+                voxel_size=part.voxel_size or table.grid.voxel_size,
+                shape=part.shape or table.grid.shape,
+            )
+        )
+    return found
+
+
+@lru_cache(maxsize=1)
+def _whole(path: Path, changed: int, n_bytes: int, own: VoxelGrid, other: VoxelGrid) -> Particles:
+    """Read a file of many tomograms; its time and size are part of what is looked up."""
+    known = VoxelGrid(own.voxel_size or other.voxel_size, own.shape or other.shape, own.origin)
+    return read_particles(path, grid=known)
+
+
 def find_tables(path: str | os.PathLike[str]) -> list[Table]:
     """Find the particle tables that a path names.
 
@@ -140,7 +175,7 @@ def _about(path: Path) -> list[Table]:
     # resolve(), since the folder of "particles.csv" is "".
     called = path.resolve().parent.name if in_folder else stem
     side = _side(path.with_name(f"{stem}.json"))
-    grid = _grid(side)
+    grid, grids = _grid(side), _grids(side)
     named_in = _names(path)
     tomograms = [name for name in named_in if name]
     classes = tuple(sorted({name for names in named_in.values() for name in names}))
@@ -151,11 +186,19 @@ def _about(path: Path) -> list[Table]:
     classes = () if classes and all(name in NAMELESS for name in classes) else classes
     if len(tomograms) > 1:
         return [
-            Table(path, name, (named_in[name] or classes) if classes else (), has_column, grid, True, True)
+            Table(
+                path,
+                name,
+                (named_in[name] or classes) if classes else (),
+                has_column,
+                grids.get(name, grid),
+                True,
+                True,
+            )
             for name in tomograms
         ]
     named_tomogram = tomograms[0] if tomograms else str(side.get("tomogram") or "")
-    return [Table(path, named_tomogram or called, classes, has_column, grid, False, bool(named_tomogram))]
+    return [Table(path, named_tomogram or called, classes, has_column, grids.get(named_tomogram, grid), False, bool(named_tomogram))]
 
 
 def _names(path: Path) -> dict[str, tuple[str, ...]]:
@@ -183,6 +226,14 @@ def _side(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) and isinstance(content.get("made_by"), dict) else {}
+
+
+def _grids(side: dict[str, Any]) -> dict[str, VoxelGrid]:
+    """Give what the file beside a table of several tomograms says of each."""
+    said = side.get("grids")
+    return (
+        {str(k): _grid(v) for k, v in said.items() if isinstance(v, dict)} if isinstance(said, dict) else {}
+    )
 
 
 def _grid(side: dict[str, Any]) -> VoxelGrid:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,12 @@ COORDINATES = ("rlnCoordinateZ", "rlnCoordinateY", "rlnCoordinateX")
 _SHIFTS = ("rlnOriginZ", "rlnOriginY", "rlnOriginX")
 _SHIFTS_ANGSTROM = ("rlnOriginZAngst", "rlnOriginYAngst", "rlnOriginXAngst")
 # Which pixels coordinates are counted in, the most telling first.
-_PIXELS = ("rlnTomoTiltSeriesPixelSize", "rlnMicrographPixelSize", "rlnPixelSize", "rlnImagePixelSize")
+PIXELS = ("rlnTomoTiltSeriesPixelSize", "rlnMicrographPixelSize", "rlnPixelSize", "rlnImagePixelSize")
 CLASS_NUMBER = "rlnClassNumber"
 _NOTE = "what RELION does not ask: "
 _ANGLES = {"rot": "rlnAngleRot", "tilt": "rlnAngleTilt", "psi": "rlnAnglePsi"}
 # Columns that are in the positions that were read, or that say what is in another block.
-_UNDERSTOOD = (*CENTERED, *COORDINATES, *_SHIFTS, *_SHIFTS_ANGSTROM, *_PIXELS, SCORE, "rlnOpticsGroup")
+UNDERSTOOD = (*CENTERED, *COORDINATES, *_SHIFTS, *_SHIFTS_ANGSTROM, *PIXELS, SCORE, "rlnOpticsGroup")
 
 
 def write(particles: Particles, path: Path) -> None:
@@ -74,11 +74,16 @@ def write(particles: Particles, path: Path) -> None:
         columns[CLASS_NUMBER] = [numbers_of[name] for name in particles["class"].tolist()]
     for name, values in particles.others.items():
         # Coordinates of another kind beside these would say two things of one particle.
-        if name not in (*_ANGLES, *_UNDERSTOOD, *columns) and re.fullmatch(r"[!-~]+", name):
+        if name not in (*_ANGLES, *UNDERSTOOD, *columns) and re.fullmatch(r"[!-~]+", name):
             columns[name] = [str(value) for value in values.tolist()]
-    # RELION has no place for it in a table of particles: so that what is written here can be read alone.
-    grids = {name: grid_as_json(particles.grid_of(name)) for name in particles.names("tomogram")}
-    write_star(path, {"particles": columns}, _NOTE + json.dumps({"voxels": grids, "classes": classes}))
+    grids = {name: particles.grid_of(name) for name in particles.names("tomogram")}
+    write_star(path, {"particles": columns}, note_of(grids, classes))
+
+
+def note_of(grids: Mapping[str, VoxelGrid], classes: Sequence[str], **more: str) -> str:
+    """Give the comment that lets a table be read alone: what RELION has no place for in a table of particles."""
+    voxels = {name: grid_as_json(grid) for name, grid in grids.items()}
+    return _NOTE + json.dumps({"voxels": voxels, "classes": list(classes), **more})
 
 
 def read(path: Path, context: TableContext) -> Particles:
@@ -92,17 +97,17 @@ def read(path: Path, context: TableContext) -> Particles:
         If positions are counted from the center, or shifts given in A, and nothing says the voxels.
     """
     blocks = read_star(path)
-    grids_said, classes_said = _noted(path)
-    context = replace(context, grids={**grids_said, **(context.grids or {})})
+    note = read_note(path)
+    context = replace(context, grids={**note.grids, **(context.grids or {})})
     table = _particles(path, blocks)
     optics = next((b for name, b in blocks.items() if "rlnOpticsGroup" in b and b is not table), {})
     n = len(next(iter(table.values())))
     names = _names(table, TOMOGRAM_COLUMNS, context.tomogram, n)
     classes = _names(table, CLASS_COLUMNS, context.class_name, n)
-    if len(classes_said) == 1 and CLASS_NUMBER not in table:
-        classes = np.full(n, classes_said[0], object)
-    elif classes_said:
-        classes = np.array([dict(enumerate(classes_said, 1)).get(_whole(c), c) for c in classes], object)
+    if len(note.classes) == 1 and CLASS_NUMBER not in table:
+        classes = np.full(n, note.classes[0], object)
+    elif note.classes:
+        classes = np.array([dict(enumerate(note.classes, 1)).get(_whole(c), c) for c in classes], object)
     grids: dict[str, VoxelGrid] = {}
     if set(CENTERED) <= set(table):
         positions = np.stack([_column(path, table, name) for name in CENTERED], axis=1)
@@ -119,7 +124,7 @@ def read(path: Path, context: TableContext) -> Particles:
     other_columns = {
         name: _column(path, table, column) for name, column in _ANGLES.items() if column in table
     }
-    used = {*_UNDERSTOOD, *TOMOGRAM_COLUMNS, *CLASS_COLUMNS, *_ANGLES.values()}
+    used = {*UNDERSTOOD, *TOMOGRAM_COLUMNS, *CLASS_COLUMNS, *_ANGLES.values()}
     other_columns |= {name: other_column(cells) for name, cells in table.items() if name not in used}
     score = {"score": _column(path, table, SCORE, np.nan)} if SCORE in table else {}
     one = next(iter(grids.values()), context.grid)
@@ -138,16 +143,36 @@ def read(path: Path, context: TableContext) -> Particles:
     )
 
 
-def _noted(path: Path) -> tuple[dict[str, VoxelGrid], list[str]]:
-    """Give the voxels of the tomograms and the names of the classes that a table of this package says."""
+@dataclass(frozen=True)
+class Note:
+    """What the comment in a table of this package says.
+
+    Attributes
+    ----------
+    grids : mapping of str to VoxelGrid
+        The voxels of the tomograms.
+    classes : tuple of str
+        Names, in the order of their numbers.
+    center : str
+        Which center positions are counted from, where it is not RELION's own.
+    """
+
+    grids: Mapping[str, VoxelGrid] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    center: str = ""
+
+
+def read_note(path: Path) -> Note:
+    """Read the comment of a table of this package; nothing where there is none, or it was edited."""
     with path.open(encoding="utf-8-sig") as file:
         head = [line[2:] for line in islice(file, 5) if line.startswith("# " + _NOTE)]
     try:
         note = json.loads(head[0][len(_NOTE) :])
         voxels = {name: grid_from_json(grid) for name, grid in note["voxels"].items()}
-        return voxels, [str(name) for name in note["classes"]]
+        classes = tuple(str(name) for name in note["classes"])
+        return Note(voxels, classes, str(note.get("center", "")))
     except (IndexError, KeyError, ValueError, TypeError, AttributeError):
-        return {}, []  # not of ours, or edited: as if nobody said
+        return Note()  # not of ours, or edited: as if nobody said
 
 
 def _whole(text: str) -> int:
@@ -187,14 +212,14 @@ def _grid(grid: VoxelGrid, name: str, what: str) -> tuple[Any, Any]:
 def _pixel_sizes(path: Path, table: Block, optics: Block, n: int) -> np.ndarray:
     """Give the edge in A of the pixels that each row counts; NaN where nothing says."""
     of_optics = np.full(n, np.nan)
-    name = first_of(_PIXELS, optics)
+    name = first_of(PIXELS, optics)
     if name is not None:
         sizes = dict(zip(optics["rlnOpticsGroup"], _column(path, optics, name), strict=True))
         groups = table.get("rlnOpticsGroup", [next(iter(sizes))] * n if len(sizes) == 1 else [])
         if len(groups) == n:
             of_optics = np.array([sizes.get(group, np.nan) for group in groups])
-    pixel_column = first_of(_PIXELS, table)
-    if name is not None and (pixel_column is None or _PIXELS.index(name) <= _PIXELS.index(pixel_column)):
+    pixel_column = first_of(PIXELS, table)
+    if name is not None and (pixel_column is None or PIXELS.index(name) <= PIXELS.index(pixel_column)):
         return of_optics
     if pixel_column is not None:
         return _column(path, table, pixel_column, np.nan)

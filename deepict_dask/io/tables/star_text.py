@@ -45,14 +45,27 @@ def quoted(value: str) -> str:
 
 def write_star(path: Path, blocks: Mapping[str, Mapping[str, Sequence[str]]], note: str = "") -> None:
     """Write blocks of columns of text as loops, values quoted as they need it, below a comment of one line."""
-    lines = ["# Written by deepict_dask", *([f"# {note}"] if note else []), ""]
-    for name, columns in blocks.items():
-        lines += [f"data_{name}", "", "loop_"]
-        lines += [f"_{column} #{k}" for k, column in enumerate(columns, start=1)]
-        cells = [[quoted(value) for value in values] for values in columns.values()]
-        lines += ["\t".join(row) for row in zip(*cells, strict=True)]
-        lines.append("")
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with path.open("w", encoding="utf-8") as file:
+        file.write(star_head(note))
+        for name, columns in blocks.items():
+            file.write(loop_head(name, list(columns)) + loop_rows(columns) + "\n")
+
+
+def star_head(note: str = "") -> str:
+    """Give the first lines of a file: who wrote it, and a comment of one line."""
+    return "\n".join(["# Written by deepict_dask", *([f"# {note}"] if note else []), ""]) + "\n"
+
+
+def loop_head(name: str, columns: Sequence[str]) -> str:
+    """Give the lines that open a loop."""
+    lines = [f"data_{name}", "", "loop_", *(f"_{column} #{k}" for k, column in enumerate(columns, start=1))]
+    return "\n".join(lines) + "\n"
+
+
+def loop_rows(columns: Mapping[str, Sequence[str]]) -> str:
+    """Give the rows of a loop, values quoted as they need it; a table may be written in several such pieces."""
+    cells = [[quoted(value) for value in values] for values in columns.values()]
+    return "".join("\t".join(row) + "\n" for row in zip(*cells, strict=True))
 
 
 def read_star(path: Path) -> dict[str, Block]:

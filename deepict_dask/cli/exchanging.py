@@ -1,0 +1,138 @@
+"""What ``deepict-dask export`` and ``import`` do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepict_dask.cli.terminal import print_table
+from deepict_dask.errors import InputError
+from deepict_dask.io.location import Location
+from deepict_dask.tomogram import axes_of, per_axis
+
+
+def geometry_of(
+    *,
+    voxel_size: str | None,
+    shape: str | None,
+    pixel_size: float | None,
+    binning: float | None,
+    first_voxel: str | None,
+    center: str,
+    offset: str | None,
+) -> Any:
+    """Make what the options say of voxels, pixels and origins; InputError where they are no numbers."""
+    from deepict_dask.io.exchange import Geometry
+
+    edges = None
+    if shape is not None:
+        try:
+            z, y, x = (int(n) for n in axes_of(shape))
+        except ValueError:
+            z = y = x = 0
+        if min(z, y, x) < 1:
+            raise InputError(f"--shape is three whole numbers as z,y,x, not {shape!r:.100}")
+        edges = (z, y, x)
+    return Geometry(
+        voxel_size=None if voxel_size is None else per_axis(voxel_size, "--voxel-size"),
+        shape=edges,
+        pixel_size=pixel_size,
+        binning=binning,
+        first_voxel=None if first_voxel is None else float(first_voxel),
+        center=center,  # type: ignore[arg-type]
+        offset=(0.0, 0.0, 0.0) if offset is None else per_axis(offset, "--offset", signed=True),
+    )
+
+
+def export_particles(
+    quiet: bool,
+    *,
+    tables: Sequence[str],
+    format: str,
+    output: Path,
+    class_name: Sequence[str],
+    tomograms: str | None,
+    rename: str | None,
+    diameter: float | None,
+    user: str,
+    session: str,
+    tomogram_path: str,
+    angles_as_priors: bool,
+    overwrite: bool,
+    **geometry: Any,
+) -> None:
+    """Export, and say what came of it."""
+    from deepict_dask.io.exchange import Details, format_of
+    from deepict_dask.scoring.export import export
+
+    if diameter is not None and not diameter > 0:
+        raise InputError(f"--diameter is a positive length in A, not {diameter}")
+    exported = export(
+        tables,
+        Location.of(output),
+        format,
+        geometry=geometry_of(**geometry),
+        details=Details(user, session, tomogram_path, diameter, angles_as_priors),
+        tomograms=tomograms,
+        rename=rename,
+        class_name=class_name,
+        overwrite=overwrite,
+    )
+    if quiet:
+        return
+    status = "kept" if exported.is_kept else "written"
+    rows = [(own, there, str(n), status) for own, there, n in exported.tomograms]
+    print_table(
+        f"{format_of(format).title}: {output}", ("tomogram", "name there", "particles", "status"), rows
+    )
+    click.echo(
+        ", ".join(file.relative_to(Location.of(output)) for file in exported.files[:6])
+        + (f" and {len(exported.files) - 6} more files" if len(exported.files) > 6 else "")
+    )
+
+
+def import_particles(
+    quiet: bool,
+    *,
+    tables: Sequence[str],
+    format: str | None,
+    output: Path,
+    tomogram: str,
+    class_name: str,
+    tomograms: str | None,
+    rename: str | None,
+    overwrite: bool,
+    **geometry: Any,
+) -> None:
+    """Import, and say what came of it."""
+    from deepict_dask.scoring.export import import_tables
+
+    found = import_tables(
+        tables,
+        Location.of(output),
+        format,
+        geometry=geometry_of(**geometry),
+        tomograms=tomograms,
+        rename=rename,
+        tomogram=tomogram,
+        class_name=class_name,
+        overwrite=overwrite,
+    )
+    if quiet:
+        return
+    rows = []
+    for name in found.names("tomogram") or [""]:
+        part = found.of_tomogram(name) if name else found
+        size = part.voxel_size
+        rows.append(
+            (
+                name or "-",
+                ", ".join(k for k in part.names("class") if k) or "-",
+                str(len(part)),
+                "unknown" if size is None else " x ".join(dict.fromkeys(f"{e:g}" for e in size)),
+            )
+        )
+    print_table(f"Imported: {output}", ("tomogram", "classes", "particles", "voxel size (A)"), rows)

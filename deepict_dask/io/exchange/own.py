@@ -1,0 +1,42 @@
+"""Our own tables of a whole run: one Parquet or CSV file, tomogram after tomogram."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from deepict_dask.io.exchange.export import Export, Reading
+from deepict_dask.io.tables import FORMATS, read_particles
+from deepict_dask.particles import Particles, join
+
+PARQUET, CSV = "particles.parquet", "particles.csv"
+
+
+def write_parquet(export: Export, folder: Path) -> None:
+    """Write ``particles.parquet`` (pandas, polars, DuckDB): columns as in the README, voxels of each tomogram in the schema."""
+    FORMATS["parquet"].write(_everything(export), folder / PARQUET)
+
+
+def write_csv(export: Export, folder: Path) -> None:
+    """Write ``particles.csv``."""
+    FORMATS["csv"].write(_everything(export), folder / CSV)
+
+
+def _everything(export: Export) -> Particles:
+    """Give all particles: a table of columns needs all of them to know their types."""
+    return replace(join([particles for _, particles in export.parts()]), attributes={})
+
+
+def read(path: Path, reading: Reading) -> Particles:
+    """Read a table of this package, see `read_particles`."""
+    geometry = reading.geometry
+    found = read_particles(path)
+    grids = {name: geometry.frame(name, found.grid_of(name)).grid for name in found.names("tomogram") or [""]}
+    one = next(iter(grids.values()))
+    return replace(
+        found,
+        voxel_size=one.voxel_size,
+        shape=one.shape,
+        origin=one.origin,
+        grids=grids if found.tomograms is not None else {},
+    )

@@ -1,0 +1,292 @@
+"""Export: particles of a whole run for another program. Import: a table of another program as one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from deepict_dask.errors import InputError
+from deepict_dask.io.exchange import Details, Export, Frame, Geometry, Reading, format_of, read_foreign
+from deepict_dask.io.exchange.export import numbers_of, sorted_names
+from deepict_dask.io.exchange.rename import renamer
+from deepict_dask.io.exchange.tomograms_star import read_tomograms
+from deepict_dask.io.location import Location
+from deepict_dask.io.tables import split_name
+from deepict_dask.io.tables.files import NAMELESS, Table, find_tables, read_tables
+from deepict_dask.names import check_name, first_duplicate
+from deepict_dask.particles import Particles, VoxelGrid, join
+from deepict_dask.scoring.write_table import made_of, write_table
+from deepict_dask.stages.file_sets import write_files
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export gave.
+
+    Attributes
+    ----------
+    tomograms : tuple of (str, str, int)
+        Name here, name there, particles.
+    files : tuple of Location
+        What was written.
+    is_kept : bool
+        Whether it was there already.
+    """
+
+    tomograms: tuple[tuple[str, str, int], ...]
+    files: tuple[Location, ...]
+    is_kept: bool = False
+
+
+def export(
+    tables: Sequence[str],
+    output: Location | str,
+    format: str,
+    *,
+    geometry: Geometry | None = None,
+    details: Details | None = None,
+    tomograms: str | None = None,
+    rename: str | None = None,
+    class_name: str | Sequence[str] | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write particles as another program reads them.
+
+    Parameters
+    ----------
+    tables : sequence of path
+        Run folders, tables or folders of tables.
+    output : path
+        Folder.
+    format : str
+        A name of `deepict_dask.io.exchange.FORMATS`, where units, origins and axes of each are said.
+    geometry : Geometry, optional
+        What the user says of voxels, pixels and origins.
+    details : Details, optional
+        What single programs want to know besides.
+    tomograms : path, optional
+        RELION 5's ``tomograms.star``: bin-1 sizes and pixel sizes by tilt series.
+    rename : str, optional
+        See `renamer`: the tilt series' names of the tomograms' names.
+    class_name : str or sequence of str, optional
+        Only these classes.
+    overwrite : bool
+        Whether files that something else made may be replaced.
+
+    Returns
+    -------
+    Exported
+        The same tables and settings give the same bytes. One tomogram is in memory at a time.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to export, the format is unknown, or something is not known that it needs: naming the
+        option that says it.
+    OutputExistsError
+        If something else is there.
+    """
+    output, chosen = Location.of(output), format_of(format)
+    geometry, details = geometry or Geometry(), details or Details()
+    if tomograms is not None:
+        star = Location.of(tomograms)
+        geometry = replace(geometry, series=read_tomograms(star.local_path()))
+        details = replace(details, tomograms_star=star.url)
+    found = [table for path in tables for table in find_tables(path)]
+    wanted = [class_name] if isinstance(class_name, str) else list(class_name or ())
+    planned = _plan(found, geometry, renamer(rename), wanted)
+    prepared = replace(planned.export, details=details, place=output.url)
+    settings: dict[str, Any] = {
+        "format": format,
+        "rename": rename,
+        "classes": wanted,
+        "geometry": _plain(geometry),
+        "details": _plain(replace(details, tomograms_star="")),
+    }
+    files = list(dict.fromkeys(Location.of(table.path) for table in found))
+    if rename is not None and Location.of(rename).is_file():
+        files.append(Location.of(rename))
+    if tomograms is not None:
+        files.append(Location.of(tomograms))
+    written, is_kept = write_files(
+        output,
+        f"export_{format}",
+        made_of("export", files, settings),
+        lambda staged: chosen.write(prepared, staged.local_path()),
+        {"n_particles": prepared.n},
+        command="deepict-dask export",
+        overwrite=overwrite,
+    )
+    listed = tuple((planned.own[frame.name], frame.name, frame.n) for frame in prepared.frames)
+    return Exported(listed, tuple(written), is_kept)
+
+
+@dataclass(frozen=True)
+class _Planned:
+    export: Export
+    own: dict[str, str]
+
+
+def _plan(tables: Sequence[Table], geometry: Geometry, rename: Any, classes: Sequence[str]) -> _Planned:
+    """Look at every table once: what is in it, and how it will be called."""
+    by_tomogram: dict[str, list[Table]] = {}
+    for table in tables:
+        by_tomogram.setdefault(table.tomogram, []).append(table)
+    new = {name: check_name(rename(name), "a tomogram of the tables") for name in by_tomogram}
+    if twice := first_duplicate(list(new.values())):
+        raise InputError(
+            f"several tomograms would be called {twice!r}; give each a name of its own with --rename"
+        )
+    own = {there: here for here, there in new.items()}
+    ordered = sorted_names(list(own))
+    frames, kinds, columns, has_scores = [], set(), set(), False
+    for there, number in zip(ordered, numbers_of(ordered), strict=True):
+        particles = _load(by_tomogram[own[there]], geometry, classes)
+        grid = replace(particles.grid_of(particles.tomogram))
+        frames.append(geometry.frame(there, grid, number, len(particles)))
+        named = particles.names("class")
+        kinds |= set(named) if len(particles) else set()
+        columns |= set(particles.others)
+        has_scores |= not np.isnan(particles.score).all() if len(particles) else False
+    if classes and not kinds:
+        raise InputError(
+            f"there are no picks of class {', '.join(classes)} in {', '.join(str(t.path) for t in tables[:3])}"
+        )
+    known = sorted_names([name for name in kinds if name not in NAMELESS])
+    if known and len(known) < len(kinds):
+        raise InputError(
+            f"some tables hold the classes {', '.join(known)} and others do not say theirs; choose one with --class"
+        )
+
+    def load(frame: Frame) -> Particles:
+        found = _load(by_tomogram[own[frame.name]], geometry, classes)
+        grid = frame.grid
+        return replace(
+            found,
+            tomogram=frame.name,
+            tomograms=None,
+            grids={},
+            voxel_size=grid.voxel_size,
+            shape=grid.shape,
+            origin=grid.origin,
+        )
+
+    for name in known:
+        check_name(name, "a class of the tables", is_class=True)
+    return _Planned(
+        Export(tuple(frames), tuple(known), frozenset(columns), has_scores, geometry, Details(), load), own
+    )
+
+
+def _load(tables: Sequence[Table], geometry: Geometry, classes: Sequence[str]) -> Particles:
+    """Read the particles of one tomogram."""
+    known = VoxelGrid(geometry.voxel_size, geometry.shape)
+    found = join(read_tables(tables, known)) if len(tables) > 1 else read_tables(tables, known)[0]
+    if not classes:
+        return found
+    return found[np.isin(found["class"].astype(str), list(classes))]
+
+
+def import_tables(
+    tables: Sequence[str],
+    output: Location | str,
+    format: str | None = None,
+    *,
+    geometry: Geometry | None = None,
+    tomograms: str | None = None,
+    rename: str | None = None,
+    tomogram: str = "",
+    class_name: str = "",
+    overwrite: bool = False,
+) -> Particles:
+    """Read tables of other programs and write one of ours.
+
+    Parameters
+    ----------
+    tables : sequence of path
+        Files, or folders of programs that have one file per tomogram.
+    output : path
+        A table: .csv, .parquet, .star or _motl.csv.
+    format : str, optional
+        A name of `deepict_dask.io.exchange.FORMATS`; told from the contents unless given.
+    geometry : Geometry, optional
+        As for `export`; positions become voxels of the given voxel size where the files say another.
+    tomograms, rename
+        As for `export`; new names are the table's.
+    tomogram, class_name : str
+        Of files that do not say their own.
+    overwrite : bool
+        Whether a table made of something else may be replaced.
+
+    Returns
+    -------
+    Particles
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or something is not known: naming the option that says it.
+    """
+    output = Location.of(output)
+    if split_name(output.name)[1] is None:
+        raise InputError(f"the output {output} is no table; name one that ends in .csv, .parquet or .star")
+    geometry = geometry or Geometry()
+    if tomograms is not None:
+        geometry = replace(geometry, series=read_tomograms(Location.of(tomograms).local_path()))
+    new_name = renamer(rename)
+    places = [Location.of(path) for path in tables]
+    found = join(
+        [
+            read_foreign(place.local_path(), format, Reading(geometry, tomogram, class_name))
+            for place in places
+        ]
+    )
+    found = _renamed(found, new_name)
+    offset = np.asarray(geometry.offset, np.float64)
+    if offset.any():
+        found = _moved(found, -offset)
+    settings = {
+        "format": format,
+        "rename": rename,
+        "tomogram": tomogram,
+        "class": class_name,
+        "geometry": _plain(geometry),
+    }
+    files = places + ([Location.of(tomograms)] if tomograms is not None else [])
+    if rename is not None and Location.of(rename).is_file():
+        files.append(Location.of(rename))
+    write_table(found, output, made_of("import", files, settings), overwrite=overwrite)
+    return found
+
+
+def _renamed(found: Particles, new_name: Any) -> Particles:
+    new = {}
+    for name in found.names("tomogram"):
+        new[name] = check_name(new_name(name), "a tomogram of the tables (name it otherwise with --rename)")
+    for name in found.names("class"):
+        if name:
+            check_name(name, "a class of the tables", is_class=True)
+    if found.tomograms is None:
+        return replace(found, tomogram=new.get(found.tomogram, found.tomogram))
+    names = np.array([new[name] for name in found.tomograms.tolist()], object)
+    grids = {new[name]: grid for name, grid in found.grids.items()}
+    return replace(found, tomogram="", tomograms=names, grids=grids)
+
+
+def _moved(found: Particles, angstrom: np.ndarray) -> Particles:
+    """Move positions by a distance in A."""
+    parts = []
+    for name in found.names("tomogram") or [found.tomogram]:
+        part = found.of_tomogram(name) if name else found
+        z, y, x = (part.positions + angstrom / Frame(name, grid=part.grid_of(name)).voxel_size).T
+        parts.append(replace(part, z=z, y=y, x=x))
+    return join(parts) if len(parts) > 1 else parts[0]
+
+
+def _plain(noun: Geometry | Details) -> dict[str, Any]:
+    """Give what a noun says as plain values; the series are an input, not a setting."""
+    return {name: value for name, value in vars(noun).items() if name != "series"}
