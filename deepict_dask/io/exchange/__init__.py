@@ -1,6 +1,6 @@
 """Tables of other programs, written for them and read from them.
 
-Each module knows the files of one family of programs: units, origin, order of axes and names of columns are said in its docstring, with
+Each module of `programs` knows the files of one family: units, origin, order of axes and names of columns are said in its docstring, with
 the source. Inside the package positions stay (z, y, x) voxels.
 """
 
@@ -11,9 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepict_dask.errors import InputError
-from deepict_dask.io.exchange import copick, dynamo, eman2, imod, motivelists, napari, own, portal, relion
 from deepict_dask.io.exchange.export import Details, Export, Reading
 from deepict_dask.io.exchange.frame import Frame, Geometry, Series
+from deepict_dask.io.exchange.programs import (
+    copick,
+    dynamo,
+    eman2,
+    imod,
+    motivelists,
+    napari,
+    own,
+    portal,
+    relion,
+)
 from deepict_dask.io.exchange.recognize import recognize
 from deepict_dask.particles import Particles
 

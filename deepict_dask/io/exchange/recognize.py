@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from deepict_dask.errors import FormatError, InputError, MissingFileError
-from deepict_dask.io.exchange import eman2, motivelists, napari
+from deepict_dask.io.exchange.programs import eman2, motivelists, napari
 from deepict_dask.io.tables.star_text import read_star
 
 _SUFFIXES = {

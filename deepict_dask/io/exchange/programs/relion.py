@@ -54,10 +54,12 @@ def write_relion5(export: Export, folder: Path) -> None:
     Particles of odd and even rows are the two random halves, except where the table says them or filaments must stay together.
     """
     _write(export, folder, "relion5")
-    tomograms = export.details.tomograms_star or TOMOGRAMS
+    # RELION starts paths from its project, wherever that is: so they are absolute.
+    below = f"{export.place}/" if export.place else ""
+    tomograms = export.details.tomograms_star or below + TOMOGRAMS
     if not export.details.tomograms_star:
         write_tomograms(export.frames, folder / TOMOGRAMS)
-    columns = {"rlnTomoParticlesFile": [PARTICLES], "rlnTomoTomogramsFile": [tomograms]}
+    columns = {"rlnTomoParticlesFile": [below + PARTICLES], "rlnTomoTomogramsFile": [tomograms]}
     write_star(folder / OPTIMISATION, {"optimisation_set": columns})
 
 

@@ -1,0 +1,57 @@
+"""The commands ``export`` and ``import``."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from deepict_dask.cli.exchange import FORMATS
+from deepict_dask.cli.main import cli
+from deepict_dask.errors import InputError
+from deepict_dask.io.tables import read_particles
+from tests.exchanged import NAMES, RENAME, everything, run_folder
+
+
+def test_the_formats_of_the_help_are_those_there_are():
+    from deepict_dask.io import exchange
+
+    assert tuple(exchange.FORMATS) == FORMATS
+
+
+def test_a_run_goes_out_and_comes_back(tmp_path):
+    run = str(run_folder(tmp_path / "run"))
+    out = str(tmp_path / "warp")
+    words = ["export", run, "-f", "warp", "-o", out, "--rename", RENAME]
+    said = CliRunner().invoke(cli, words, catch_exceptions=False)
+    assert "rec_TS_01_13.48Apx" in said.output and "TS_01" in said.output and "particles.star" in said.output
+    assert "kept" in CliRunner().invoke(cli, words, catch_exceptions=False).output
+    table = tmp_path / "back.csv"
+    said = CliRunner().invoke(
+        cli, ["import", f"{out}/particles.star", "-o", str(table)], catch_exceptions=False
+    )
+    assert "fas_x, ribosome" in said.output and "13.48" in said.output
+    assert len(read_particles(table)) == sum(len(p) for p in everything().values())
+    assert CliRunner().invoke(cli, ["-q", *words], catch_exceptions=False).output == ""
+    assert read_particles(table).names("tomogram") == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--shape", "10,20"], "--shape is three whole numbers"),
+        (["--shape", "a,b,c"], "--shape is three whole numbers"),
+        (["--shape", "0,1,2"], "--shape is three whole numbers"),
+        (["--voxel-size", "no"], "--voxel-size"),
+        (["--offset", "1,2"], "--offset"),
+        (["--pixel-size", "-1"], "--pixel-size is a positive number"),
+        (["--diameter", "0"], "--diameter is a positive length"),
+        (["--tomograms", "nowhere.star"], "no list of tomograms"),
+    ],
+)
+def test_mistakes_are_sentences(tmp_path, words, sentence):
+    run = str(run_folder(tmp_path / "run"))
+    with pytest.raises(InputError, match=sentence):
+        CliRunner().invoke(
+            cli, ["export", run, "-f", "tom", "-o", str(tmp_path / "o"), *words], catch_exceptions=False
+        )
+    assert not (tmp_path / "o").exists()
