@@ -71,7 +71,13 @@ def demo(context: click.Context, /, **options: Any) -> None:
     demonstrate(is_quiet(context), **options)
 
 
-for command in (*stages.COMMANDS, *learning.COMMANDS, *scoring.COMMANDS, *pictures.COMMANDS, *exchange.COMMANDS):
+for command in (
+    *stages.COMMANDS,
+    *learning.COMMANDS,
+    *scoring.COMMANDS,
+    *pictures.COMMANDS,
+    *exchange.COMMANDS,
+):
     cli.add_command(command)
 
 

@@ -198,7 +198,17 @@ def _about(path: Path) -> list[Table]:
             for name in tomograms
         ]
     named_tomogram = tomograms[0] if tomograms else str(side.get("tomogram") or "")
-    return [Table(path, named_tomogram or called, classes, has_column, grids.get(named_tomogram, grid), False, bool(named_tomogram))]
+    return [
+        Table(
+            path,
+            named_tomogram or called,
+            classes,
+            has_column,
+            grids.get(named_tomogram, grid),
+            False,
+            bool(named_tomogram),
+        )
+    ]
 
 
 def _names(path: Path) -> dict[str, tuple[str, ...]]:
