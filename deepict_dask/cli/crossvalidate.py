@@ -13,7 +13,7 @@ from deepict_dask.cli.terminal import print_table
 from deepict_dask.config.sweep import CrossValidateSettings
 
 if TYPE_CHECKING:
-    from deepict_dask.learning.crossvalidate import CrossValidation
+    from deepict_dask.learning.studies.crossvalidate import CrossValidation
     from deepict_dask.stages.work import Work
 
 _SCORES = ("precision", "recall", "f1", "auprc", "best_f1", "validation_dice")
@@ -39,7 +39,7 @@ def crossvalidate_network(
 
 
 def _crossvalidate(settings: CrossValidateSettings, work: Work) -> CrossValidation:
-    from deepict_dask.learning.crossvalidate import crossvalidate
+    from deepict_dask.learning.studies.crossvalidate import crossvalidate
 
     return crossvalidate(settings, work)
 

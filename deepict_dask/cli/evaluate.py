@@ -35,7 +35,7 @@ def evaluate_picks(
     **options: Any,
 ) -> None:
     """Evaluate picks, or maps and masks where the truth is a volume; print the scores and write files."""
-    from deepict_dask.io.plots import require_matplotlib
+    from deepict_dask.io.charts.figure import require_matplotlib
     from deepict_dask.scoring.picks import evaluate
     from deepict_dask.scoring.scores import check_output, write_evaluation
     from deepict_dask.scoring.voxels import evaluate_voxels, is_volume_pair

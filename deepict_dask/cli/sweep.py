@@ -15,7 +15,7 @@ from deepict_dask.config.sweep import SweepSettings
 from deepict_dask.errors import WorkError
 
 if TYPE_CHECKING:
-    from deepict_dask.learning.sweep import Sweep
+    from deepict_dask.learning.studies.sweep import Sweep
     from deepict_dask.stages.work import Work
 
 
@@ -50,7 +50,7 @@ def sweep_hyperparameters(
 
 
 def _sweep(settings: SweepSettings, work: Work) -> Sweep:
-    from deepict_dask.learning.sweep import sweep
+    from deepict_dask.learning.studies.sweep import sweep
 
     return sweep(settings, work)
 

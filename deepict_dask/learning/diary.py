@@ -10,7 +10,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from deepict_dask.config.training import TrainSettings
-from deepict_dask.io.learning_curve import plot_learning_curve, write_history
+from deepict_dask.io.charts.learning_curve import plot_learning_curve, write_history
 from deepict_dask.io.location import Location
 from deepict_dask.learning.training_data import TrainingData
 from deepict_dask.networks.card import ModelCard

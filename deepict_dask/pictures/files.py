@@ -28,7 +28,7 @@ def check_suffix(place: Location) -> str:
     if suffix not in (*_RASTER, *_VECTOR):
         raise InputError(f"{place} does not end like a picture; use one of {', '.join((*_RASTER, *_VECTOR))}")
     if suffix in _VECTOR:
-        from deepict_dask.io.plots import require_matplotlib
+        from deepict_dask.io.charts.figure import require_matplotlib
 
         require_matplotlib()
     return suffix

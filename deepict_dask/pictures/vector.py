@@ -7,7 +7,7 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
-from deepict_dask.io.plots import require_matplotlib
+from deepict_dask.io.charts.figure import require_matplotlib
 from deepict_dask.pictures.drawing import Box, Circle, Drawing, Fill, Label, Line, Raster, Shape2D
 from deepict_dask.pictures.fonts import drawable
 from deepict_dask.pictures.raster import SOFTWARE

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from deepict_dask.errors import OutputExistsError
+from deepict_dask.io.charts.curves import plot_curves
 from deepict_dask.io.location import Location
-from deepict_dask.io.plots import plot_curves
 from deepict_dask.io.scores import write_curves, write_scores
 from deepict_dask.kernels.curves import Curve
 from deepict_dask.provenance import Provenance

@@ -11,13 +11,13 @@ from deepict_dask.config import load_settings
 from deepict_dask.config.sweep import SweepSettings
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import DamagedOutputError, WorkError
-from deepict_dask.learning import study as module
-from deepict_dask.learning.fold import PRUNE, RESULT, FoldResult
-from deepict_dask.learning.sweep import sweep as sweep_with
+from deepict_dask.learning.studies import study as module
+from deepict_dask.learning.studies.fold import PRUNE, RESULT, FoldResult
+from deepict_dask.learning.studies.sweep import sweep as sweep_with
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.work import Work
 from tests.learning.cells import training_tree, write_cells
-from tests.learning.test_crossvalidate import Listening
+from tests.learning.studies.test_crossvalidate import Listening
 
 
 def sweep(settings, reporter=None, overwrite=False):
@@ -178,7 +178,7 @@ def test_a_training_that_is_told_to_ends_after_its_epoch_and_is_recorded_as_prun
     cells, tmp_path, monkeypatch
 ):
     pytest.importorskip("optuna")
-    from deepict_dask.learning.proposals import OptunaSearch
+    from deepict_dask.learning.studies.proposals import OptunaSearch
 
     # What the pruner says is its own matter.
     monkeypatch.setattr(OptunaSearch, "report", lambda self, proposal, epoch, value: epoch < 2)

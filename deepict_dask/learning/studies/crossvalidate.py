@@ -9,11 +9,11 @@ from typing import Any
 
 from deepict_dask.config.sweep import CrossValidateSettings
 from deepict_dask.errors import InputError
-from deepict_dask.io.comparison import plot_folds
+from deepict_dask.io.charts.comparison import plot_folds
 from deepict_dask.io.location import Location
 from deepict_dask.io.scores import write_rows
-from deepict_dask.learning.fold import Fold, FoldResult, sentence
-from deepict_dask.learning.study import Study, open_study
+from deepict_dask.learning.studies.fold import Fold, FoldResult, sentence
+from deepict_dask.learning.studies.study import Study, open_study
 from deepict_dask.stages.work import Work
 
 NUMBERS = ("precision", "recall", "f1", "auprc", "best_threshold", "best_f1")

@@ -13,9 +13,9 @@ from deepict_dask.config.sweep import SweepSettings, with_hyperparameters
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import SettingsError
 from deepict_dask.io.location import Location
-from deepict_dask.learning.fold import PRUNE, Fold, FoldResult
-from deepict_dask.learning.proposals import OptunaSearch, Proposal, Search
-from deepict_dask.learning.study import Study
+from deepict_dask.learning.studies.fold import PRUNE, Fold, FoldResult
+from deepict_dask.learning.studies.proposals import OptunaSearch, Proposal, Search
+from deepict_dask.learning.studies.study import Study
 
 
 @dataclass

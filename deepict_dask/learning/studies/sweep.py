@@ -8,13 +8,13 @@ from typing import Any
 
 from deepict_dask.config import commented_yaml
 from deepict_dask.config.sweep import SweepSettings, with_hyperparameters
-from deepict_dask.io.comparison import plot_trials
+from deepict_dask.io.charts.comparison import plot_trials
 from deepict_dask.io.location import Location
 from deepict_dask.io.scores import write_rows
-from deepict_dask.learning.fold import digest, sentence
-from deepict_dask.learning.proposals import GridSearch, OptunaSearch, PaperSearch, Search
-from deepict_dask.learning.study import Study, open_study
-from deepict_dask.learning.trials import Trial, Trials, mean_score
+from deepict_dask.learning.studies.fold import digest, sentence
+from deepict_dask.learning.studies.proposals import GridSearch, OptunaSearch, PaperSearch, Search
+from deepict_dask.learning.studies.study import Study, open_study
+from deepict_dask.learning.studies.trials import Trial, Trials, mean_score
 from deepict_dask.stages.work import Work
 
 _SIDE, _TABLE, _PLOT, _BEST = "sweep.json", "trials.csv", "sweep.png", "best.yaml"

@@ -11,8 +11,8 @@ from deepict_dask.config.training import TrainSettings
 from deepict_dask.engine.dispatch import dispatch
 from deepict_dask.errors import InputError
 from deepict_dask.io.location import Location
-from deepict_dask.learning.fold import PRUNE, Fold, FoldResult, make_fold, run_fold, sentence
-from deepict_dask.learning.split import check_folds, prepare_tomograms
+from deepict_dask.learning.studies.fold import PRUNE, Fold, FoldResult, make_fold, run_fold, sentence
+from deepict_dask.learning.studies.split import check_folds, prepare_tomograms
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.results import write_result

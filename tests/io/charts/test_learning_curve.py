@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 
-from deepict_dask.io.learning_curve import plot_learning_curve, write_history
+from deepict_dask.io.charts.learning_curve import plot_learning_curve, write_history
 from deepict_dask.networks.training.recipe import Epoch
 
 NAN = float("nan")

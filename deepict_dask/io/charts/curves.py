@@ -1,4 +1,4 @@
-"""Plots as PNG, with matplotlib, which the extra ``plot`` installs."""
+"""Precision and recall drawn, one curve per class."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepict_dask.errors import InputError
+from deepict_dask.io.charts.figure import COLORS, new_figure, require_matplotlib, save_figure
 from deepict_dask.io.location import Location
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from deepict_dask.kernels.curves import Curve
 
-# Okabe and Ito: told apart with any color vision.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -29,53 +25,6 @@ _STYLE: dict[Any, Any] = {
     "legend.edgecolor": "none",
 }
 _WORDS = {"picks": ("Picks", "score"), "voxels": ("Voxels", "probability")}
-
-
-def require_matplotlib() -> None:
-    """Check that plots can be drawn.
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed.
-    """
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        raise InputError(
-            "plots need matplotlib, which is not installed; run pip install 'deepict_dask[plot]', or leave plots out"
-        )
-
-
-def new_figure(width: float, height: float, **options: Any) -> Figure:
-    """Make an empty figure without pyplot: no global state, no display, and safe beside other threads.
-
-    Parameters
-    ----------
-    width, height : float
-        Inches.
-    **options
-        Of matplotlib's Figure.
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed.
-    """
-    require_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", **options)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save_figure(figure: Figure, path: Location, **options: Any) -> Location:
-    """Write a figure as PNG, whole or not at all."""
-    with path.publish() as partial:
-        figure.savefig(partial, format="png", **options)
-    return path
 
 
 def plot_curves(

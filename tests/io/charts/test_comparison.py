@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from deepict_dask.io.comparison import plot_folds, plot_trials
+from deepict_dask.io.charts.comparison import plot_folds, plot_trials
 from deepict_dask.io.scores import write_rows
 
 FOLD = {"class": "ribosome", "precision": 0.5, "recall": 0.7, "f1": 0.6, "best_f1": 0.65, "auprc": None}

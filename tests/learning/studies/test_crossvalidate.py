@@ -18,9 +18,9 @@ from deepict_dask.config.sweep import CrossValidateSettings, FoldSettings
 from deepict_dask.engine.dispatch import Post
 from deepict_dask.errors import InputError, OutputExistsError, WorkError
 from deepict_dask.io.location import Location
-from deepict_dask.learning.crossvalidate import crossvalidate as crossvalidate_with
-from deepict_dask.learning.fold import make_fold, run_fold
-from deepict_dask.learning.split import prepare_tomograms, split_folds
+from deepict_dask.learning.studies.crossvalidate import crossvalidate as crossvalidate_with
+from deepict_dask.learning.studies.fold import make_fold, run_fold
+from deepict_dask.learning.studies.split import prepare_tomograms, split_folds
 from deepict_dask.networks.checkpoint import load_checkpoint
 from deepict_dask.scoring.picks import evaluate
 from deepict_dask.stages.report import Reporter

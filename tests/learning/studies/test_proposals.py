@@ -10,7 +10,7 @@ from deepict_dask.config.sweep import PAPER_ORDER, SearchSettings
 from deepict_dask.config.training import EXAMPLE
 from deepict_dask.errors import InputError, OutputExistsError
 from deepict_dask.io.location import Location
-from deepict_dask.learning.proposals import GridSearch, PaperSearch
+from deepict_dask.learning.studies.proposals import GridSearch, PaperSearch
 
 SPACE = {
     "depth": [1, 2, 3],
@@ -82,7 +82,7 @@ def test_the_grid_has_every_combination_once():
 
 def optuna_search(folder, **changes):
     pytest.importorskip("optuna")
-    from deepict_dask.learning.proposals import OptunaSearch
+    from deepict_dask.learning.studies.proposals import OptunaSearch
 
     options = {"made_by": {"on": "data"}, "overwrite": False}
     own = {k: changes.pop(k) for k in tuple(options) if k in changes}

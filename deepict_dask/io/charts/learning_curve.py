@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from deepict_dask.io.charts.figure import COLORS, new_figure, require_matplotlib, save_figure
 from deepict_dask.io.location import Location
-from deepict_dask.io.plots import COLORS, new_figure, require_matplotlib, save_figure
 from deepict_dask.io.scores import write_rows
 from deepict_dask.networks.training.recipe import Epoch
 

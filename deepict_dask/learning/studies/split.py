@@ -12,7 +12,7 @@ from deepict_dask.config.sweep import CrossValidateSettings, FoldSettings
 from deepict_dask.config.training import LabelSettings, TrainSettings
 from deepict_dask.errors import InputError
 from deepict_dask.io.location import Location
-from deepict_dask.learning.fold import digest
+from deepict_dask.learning.studies.fold import digest
 from deepict_dask.learning.training_data import prepare_training_data
 from deepict_dask.scoring.judge import check_truth, names_of
 from deepict_dask.stages.work import Work

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deepict_dask.errors import InputError
-from deepict_dask.io.plots import plot_curves
+from deepict_dask.io.charts.curves import plot_curves
 from deepict_dask.kernels.curves import precision_recall_curve
 
 
@@ -33,7 +33,7 @@ def test_every_curve_can_be_drawn_even_the_empty_one(folder, scores, n_truth):
 
 def test_matplotlib_is_loaded_only_to_draw():
     code = (
-        "import sys, deepict_dask.io.plots, deepict_dask.scoring.picks, deepict_dask.cli.evaluate; "
+        "import sys, deepict_dask.io.charts.curves, deepict_dask.scoring.picks, deepict_dask.cli.evaluate; "
         "assert 'matplotlib' not in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
