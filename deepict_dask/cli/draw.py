@@ -13,6 +13,7 @@ from deepict_dask.io.location import Location
 from deepict_dask.pictures import GALLERY, SNAPSHOT, write_gallery, write_snapshot
 from deepict_dask.pictures.look import Look
 from deepict_dask.pictures.places import find_places, picture_of
+from deepict_dask.tomogram import angstrom, by
 
 
 def draw_snapshots(
@@ -77,6 +78,38 @@ def draw_snapshots(
         if not quiet:
             click.echo("\n".join(map(str, written)))
     exit_with(codes, len(places))
+
+
+def write_map(
+    quiet: bool,
+    *,
+    image: str,
+    output: Path,
+    class_name: str | None,
+    dtype: str | None,
+    gaussian: float,
+    overwrite: bool,
+) -> None:
+    """Export an image and say what the values of the file mean."""
+    from deepict_dask.cli.terminal import TerminalReporter
+    from deepict_dask.stages.exporting.export_map import export_map
+
+    reporter = TerminalReporter(quiet)
+    exported = export_map(
+        Location.of(image),
+        Location.of(output),
+        class_name=class_name,
+        dtype=dtype,
+        sigma=gaussian * 10,
+        overwrite=overwrite,
+        reporter=reporter,
+    )
+    form = exported.form
+    x, y, z = (f"{value:g}" for value in reversed(form.origin))
+    reporter.say(
+        f"{exported.place}: {by(form.shape)} voxels of {angstrom(form.voxel_size)} (z, y, x), {form.dtype}, "
+        f"{exported.meaning}; origin {x}, {y}, {z} A (x, y, z)"
+    )
 
 
 def _words(text: str | None) -> tuple[str, ...] | None:

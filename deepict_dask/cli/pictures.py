@@ -1,4 +1,4 @@
-"""The commands that show results: pictures of slices, maps for other programs, viewers."""
+"""The commands that show results: pictures, maps for other programs, viewers."""
 
 from __future__ import annotations
 
@@ -91,4 +91,32 @@ def snapshot(context: click.Context, /, **options: Any) -> None:
     draw_snapshots(is_quiet(context), **options)
 
 
-COMMANDS = (snapshot,)
+@click.command("export-map")
+@click.argument("image", metavar="IMAGE")
+@click.option(
+    "--output", "-o", required=True, type=click.Path(path_type=Path), help="File to write (.mrc, .map, .rec)."
+)
+@click.option("--class", "class_name", metavar="CLASS", help="Which class of a probability map of several.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["int8", "int16", "uint16", "float16", "float32"]),
+    help="Default: that of a tomogram, float32 for probabilities, the smallest that holds them for labels. In integers "
+    "probabilities are percent, and a tomogram that does not fit is stretched around its mean.",
+)
+@click.option(
+    "--gaussian", type=float, default=0.0, show_default=True, metavar="NM", help="Smooth; sigma in nm."
+)
+@click.option("--overwrite", is_flag=True, help="Replace the file.")
+@click.pass_context
+def export_map(context: click.Context, /, **options: Any) -> None:
+    """Write an image as MRC, for ChimeraX and IMOD.
+
+    IMAGE is a probability map, a label image or a tomogram of a run (RUN/NAME/probability.zarr, also equalized.zarr), or
+    any tomogram. Voxel size and origin are those of the tomogram's file.
+    """
+    from deepict_dask.cli.draw import write_map
+
+    write_map(is_quiet(context), **options)
+
+
+COMMANDS = (snapshot, export_map)

@@ -158,6 +158,15 @@ class Image:
         return float(z), float(y), float(x)
 
     @property
+    def file_origin(self) -> VoxelSize | None:
+        """Where the file that it comes from puts the center of the first voxel, (z, y, x) in A; None where it does not say."""
+        said = (self.attributes.get("source") or {}).get("origin")
+        if said is None:
+            return self.origin if any(self.origin) else None
+        z, y, x = said
+        return float(z), float(y), float(x)
+
+    @property
     def core(self) -> Shape | None:
         """Size (z, y, x) in voxels of the blocks that it was written in; None where it does not say."""
         core = self.attributes.get("core")

@@ -231,6 +231,36 @@ class StoredArray:
 
 
 @dataclass(frozen=True)
+class OneChannel:
+    """One class of a stored array of several, sliced like an array of (z, y, x).
+
+    Attributes
+    ----------
+    array : StoredArray
+        Shape (class, z, y, x).
+    number : int
+        Which class.
+    """
+
+    array: StoredArray
+    number: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(z, y, x)."""
+        return self.array.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the voxels."""
+        return self.array.dtype
+
+    def __getitem__(self, key: tuple[Any, ...]) -> np.ndarray:
+        """Read a part, (z, y, x) slices."""
+        return self.array[(self.number, *key)]
+
+
+@dataclass(frozen=True)
 class ImageWriter:
     """Takes blocks and writes them at every level of an image; small, and opened where it is used.
 

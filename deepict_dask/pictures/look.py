@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deepict_dask.errors import InputError
 
 _MOST_SLICES = 64
+_LONGEST = 1000
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class Look:
             )
         for name in ("thickness", "gaussian"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{name} is {value:g}; give a length in nm, 0 or more")
+            if not 0 <= value <= _LONGEST:
+                raise InputError(f"{name} is {value:g}; give a length in nm, 0 to {_LONGEST}")
         if self.diameter is not None and not (math.isfinite(self.diameter) and self.diameter > 0):
             raise InputError(f"diameter is {self.diameter:g}; give a length in nm above 0")
         if not 64 <= self.width <= 4096:

@@ -14,6 +14,7 @@ import numpy as np
 from deepict_dask.geometry import Shape
 from deepict_dask.io.ome_zarr import Image
 from deepict_dask.io.source import Source
+from deepict_dask.io.stored_array import OneChannel
 from deepict_dask.tomogram import VoxelSize
 
 # Planes are added up in pieces of so many bytes.
@@ -41,10 +42,11 @@ class Pyramid:
     def of(cls, image: Image, channel: int | None = None) -> Pyramid:
         """Take an image of the run, or one channel of it; of others' images the finest level only."""
         n = 1 if image.is_foreign else len(image.level_paths)
-        levels = tuple(image.level(i) for i in range(n))
+        levels = [image.level(i) for i in range(n)]
+        voxel_size = image.voxel_size or (1.0, 1.0, 1.0)
         if len(image.shape) == 4:
-            levels = tuple(_Channel(level, channel or 0) for level in levels)  # type: ignore[misc]
-        return cls(levels, image.voxel_size or (1.0, 1.0, 1.0))
+            return cls(tuple(OneChannel(level, channel or 0) for level in levels), voxel_size)
+        return cls(tuple(levels), voxel_size)
 
     @classmethod
     def of_source(cls, source: Source) -> Pyramid:
@@ -131,17 +133,6 @@ class Pyramid:
         ):
             i += 1
         return i
-
-
-class _Channel:
-    """One class of a stored array of several."""
-
-    def __init__(self, array: Any, channel: int):
-        self.array, self.channel = array, channel
-        self.shape, self.dtype = array.shape[1:], array.dtype
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        return np.asarray(self.array[(self.channel, *key)])
 
 
 def _within(begin: float, end: float, n: int) -> slice:

@@ -167,6 +167,8 @@ def _write(
         checksum = volume_checksum((p.digest for p in parts), source.shape, source.dtype)
         read = made_by.with_file("source", replace(file, checksum=checksum))
         about = {"name": file.name, "bytes": source.n_bytes, "checksum": checksum}
+        if source.origin is not None:
+            about["origin"] = source.origin  # positions do not count it unless asked, exported maps do
         occurrences = combine_occurrences(p.occurrences for p in parts)
         attributes = {
             "statistics": asdict(statistics),

@@ -73,3 +73,18 @@ def test_a_file_is_drawn_with_the_table_that_is_given(mrc, folder):
     assert result.exit_code != 0 and "say where the picture goes with --output" in str(result.exception)
     result = invoke("snapshot", mrc, "--particles", folder / "picks.csv", "-o", folder / "a.png")
     assert result.exit_code == 0 and (folder / "a.png").is_file(), result.output
+
+
+def test_a_map_is_exported_and_its_values_are_explained(run, folder):
+    import mrcfile
+
+    words = ("export-map", run / "TS_01" / "tomogram.zarr", "-o", folder / "a.mrc", "--dtype", "int8")
+    result = invoke(*words)
+    assert result.exit_code == 0, result.output
+    assert "24 x 40 x 56 voxels of 10 A (z, y, x), int8, -127 to 127 stand for" in result.output.replace(
+        "\n", " "
+    )
+    with mrcfile.open(str(folder / "a.mrc")) as file:
+        assert file.data.shape == SHAPE
+    assert "use --overwrite" in str(invoke(*words).exception)
+    assert invoke(*words, "--overwrite").exit_code == 0

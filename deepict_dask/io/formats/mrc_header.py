@@ -18,12 +18,15 @@ _REFUSED = {
     4: "complex 32-bit floats (a Fourier transform)",
     16: "RGB colors",
 }
-_IMOD_STAMP = 1146047817
+IMOD_STAMP = 1146047817
 _SIGNED_BYTES, _ORIGIN_AS_MRC2014 = 1, 4
+SIGNED_AS_MRC2014 = _SIGNED_BYTES | _ORIGIN_AS_MRC2014
+"""IMOD's flags of a file whose bytes are signed and whose origin has the sign of MRC2014."""
 _LARGEST_AXIS = 65535
 
 
-def _dtype(order: str) -> np.dtype:
+def header_dtype(order: str) -> np.dtype:
+    """Give the fields of a header, ``<`` or ``>`` endian."""
     fields: list[tuple[Any, ...]] = [
         ("n", "i4", 3),
         ("mode", "i4"),
@@ -108,10 +111,10 @@ class MrcHeader:
     @classmethod
     def parse(cls, head: bytes, order: str) -> MrcHeader:
         """Read the fields in a byte order."""
-        h: np.void = np.frombuffer(head, _dtype(order), count=1)[0]
+        h: np.void = np.frombuffer(head, header_dtype(order), count=1)[0]
         columns, rows, sections = (int(n) for n in h["n"])
         low, high = float(h["range"][0]), float(h["range"][1])
-        is_imod = int(h["imod_stamp"]) == _IMOD_STAMP
+        is_imod = int(h["imod_stamp"]) == IMOD_STAMP
         flags = int(h["imod_flags"])
         sign = -1.0 if is_imod and not flags & _ORIGIN_AS_MRC2014 else 1.0
         labels = [bytes(label).decode("ascii", "replace").strip("\0 ") for label in h["labels"]]

@@ -1,0 +1,1 @@
+"""Maps for other programs: any image of a run, or any tomogram, as MRC."""
