@@ -138,7 +138,7 @@ def test_trainings_below_the_median_are_ended_after_the_first_epochs(tmp_path):
 
 
 def test_without_optuna_a_sentence_says_what_to_install(tmp_path, monkeypatch):
-    from deepict_dask.learning import proposals as module
+    from deepict_dask.learning.studies import proposals as module
 
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(
