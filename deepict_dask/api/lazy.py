@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from deepict_dask.api.opening import load_model, open_tomogram
+from deepict_dask.api.shown import Seen
 from deepict_dask.api.tomograms import as_tomogram, like, voxel_size_at
 from deepict_dask.errors import InputError
 from deepict_dask.networks.checkpoint import Model
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 
 
 def extract_spectrum(
-    tomogram: xarray.DataArray | da.Array | str | os.PathLike[str], convention: Convention = "physical"
+    tomogram: xarray.DataArray | da.Array | str | os.PathLike[str],
+    convention: Convention = "physical",
+    clip: float | None = None,
+    ignore_value: float | None = None,
+    invert: bool = False,
 ) -> Delayed:
     """Extract the amplitude spectrum of a tomogram, lazily.
 
@@ -29,6 +34,8 @@ def extract_spectrum(
         Dims (z, y, x); ``physical`` needs its voxel size.
     convention : {"physical", "deepict"}
         physical: mean FFT magnitude by frequency in 1/A. deepict: by shell index, as the original's.
+    clip, ignore_value, invert
+        As for `segment`.
 
     Returns
     -------
@@ -38,8 +45,10 @@ def extract_spectrum(
     from deepict_dask.engine.spectrum import extract_spectrum as extract
 
     opened = as_tomogram(tomogram)
-    array, size = _lazy(opened), voxel_size_at(opened)
-    return extract(array, size, convention)
+    seen = Seen.of(opened, clip, ignore_value, invert)
+    return extract(
+        seen.array, voxel_size_at(opened), convention, has_holes=seen.value is not None, **seen.spectrum_facts
+    )
 
 
 def equalize(
@@ -48,6 +57,9 @@ def equalize(
     convention: Convention = "physical",
     cutoff: float | None = None,
     smooth: float | None = None,
+    clip: float | None = None,
+    ignore_value: float | None = None,
+    invert: bool = False,
 ) -> xarray.DataArray:
     """Bring the amplitude spectrum of a tomogram to a target's, lazily.
 
@@ -64,11 +76,14 @@ def equalize(
         Low-pass: in A (physical), or a shell index (deepict).
     smooth : float, optional
         physical: smoothing of the gain in frequency shells, 2 by default. deepict: softness of the cutoff.
+    clip, ignore_value, invert
+        As for `segment`, of the tomogram, not of the target.
 
     Returns
     -------
     xarray.DataArray
-        float32, the same for every chunking of the tomogram.
+        float32, the same for every chunking of the tomogram. Voxels that were left out have their value again, which
+        is the attribute ``ignore_value``: `segment` then leaves them out, too.
     """
     from dask import delayed
 
@@ -77,16 +92,19 @@ def equalize(
     from deepict_dask.kernels.physical_gain import physical_gain
 
     opened = as_tomogram(tomogram)
-    array, size = _lazy(opened), voxel_size_at(opened)
+    seen, size = Seen.of(opened, clip, ignore_value, invert), voxel_size_at(opened)
     target_spectrum = _target_spectrum(target, convention)
     if convention == "deepict":
-        return like(opened, equalize_deepict(array, target_spectrum, cutoff, smooth))
+        ends = {k: v for k, v in seen.spectrum_facts.items() if k != "mean"}
+        return seen.like(equalize_deepict(seen.array, target_spectrum, cutoff, smooth, **ends), seen.facts)
     if size is None:
         raise InputError(
             "physical equalization needs the tomogram's voxel size in A; set attrs['voxel_size']"
         )
-    gain = delayed(physical_gain)(extract_spectrum(opened), target_spectrum, cutoff, smooth)
-    return like(opened, equalize_physical(array, gain, halo=halo_voxels(size)))
+    spectrum = extract_spectrum(opened, clip=clip, ignore_value=ignore_value, invert=invert)
+    gain = delayed(physical_gain)(spectrum, target_spectrum, cutoff, smooth)
+    mean = seen.spectrum_facts.get("mean")
+    return seen.like(equalize_physical(seen.array, gain, mean, halo=halo_voxels(size)), gain)
 
 
 def segment(
@@ -96,6 +114,9 @@ def segment(
     runtime: Literal["auto", "torch", "openvino"] = "auto",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     block: int = 208,
+    clip: float | None = None,
+    ignore_value: float | None = None,
+    invert: bool = False,
 ) -> xarray.DataArray:
     """Compute the probability maps of a tomogram, lazily.
 
@@ -113,6 +134,14 @@ def segment(
         auto: a CUDA device if there is one.
     block : int
         Largest edge of a block in voxels, without its halo.
+    clip : float, optional
+        Voxels farther than so many standard deviations (at least 3) from the mean are shown as if they were there, mean and
+        standard deviation being those of the others: three more passes over the tomogram.
+    ignore_value : float, optional
+        Voxels of this value are left out of mean, standard deviation and spectrum; the network sees the mean there, and the
+        map is 0. What a tomogram from `equalize` says itself, unless given.
+    invert : bool
+        Change the sign of the voxels.
 
     Returns
     -------
@@ -120,18 +149,22 @@ def segment(
         float32 probabilities, dims (z, y, x), with a leading ``class`` for several classes. Normalized by
         the mean and standard deviation of this tomogram, which cost one more pass over it.
     """
+    from dask import delayed
+
     from deepict_dask.engine.segment import segment as segment_lazily
-    from deepict_dask.engine.segment import segment_grid, usable_statistics
+    from deepict_dask.engine.segment import segment_grid, usable
     from deepict_dask.networks.blocks import BlockPredictor
     from deepict_dask.networks.predictor import ModelSpec, resolve_runtime
 
     network = model if isinstance(model, Model) else load_model(model)
     opened = as_tomogram(tomogram)
-    array = _lazy(opened)
+    value = opened.attrs.get("ignore_value") if ignore_value is None else ignore_value
+    seen = Seen.of(opened, clip, value, invert)
+    array = seen.source
     architecture = network.architecture
     grid, halo = segment_grid(array.shape, tiling, block, architecture.alignment, architecture.halo())
     spec = ModelSpec.of(network, runtime=resolve_runtime(runtime, device), device=device, tiling=tiling)  # type: ignore[arg-type]
-    statistics = usable_statistics(array)
+    statistics = delayed(usable)(seen.statistics())
     probability = segment_lazily(
         array,
         BlockPredictor(spec, halo, tiling == "deepict"),
@@ -141,6 +174,7 @@ def segment(
         mean=statistics.mean,
         std=statistics.std,
         in_boxes=tiling == "deepict",
+        shown=None if seen.facts is None else seen.facts[0],
     )
     return like(opened, probability, classes=list(network.classes), model=network.card.name)
 
@@ -185,9 +219,3 @@ def _target_spectrum(target: Any, convention: Convention) -> Any:
         return target
     # A Delayed of a spectrum is taken as it is.
     return target if isinstance(target, Delayed) else extract_spectrum(target, convention)
-
-
-def _lazy(opened: xarray.DataArray) -> da.Array:
-    import dask.array as da
-
-    return opened.data if isinstance(opened.data, da.Array) else da.from_array(opened.data)

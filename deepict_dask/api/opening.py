@@ -76,13 +76,29 @@ def open_own(image: Image, voxel_size: float | VoxelSize | None = None) -> xarra
     """
     from deepict_dask.engine.stored import open_lazily
     from deepict_dask.geometry import storage_grid
+    from deepict_dask.stages.condition import doubts_of
 
     if not image.is_complete:
         raise InputError(f"{image.path} was never finished; run the stage that writes it again")
     chunks: tuple[Any, ...] = storage_grid(image.spatial_shape).chunks
     lead = tuple((1,) * n for n in image.shape[:-3])
-    array = open_lazily(image.array, (*lead, *chunks))
-    attributes = {k: v for k, v in image.attributes.items() if k in ("scale", "classes", "model", "source")}
+    stored = image.array
+    if stored.manifest is not None and stored.manifest.computed is not None:
+        grid = stored.manifest.grid
+        warnings.warn(
+            f"{grid.n_blocks - len(stored.manifest.computed)} of the {grid.n_blocks} blocks of {image.path} were not computed, "
+            "since nothing is to be found there; they are shown as 0",
+            stacklevel=3,
+        )
+        stored = stored.zeros_where_not_computed()
+    for sentence in doubts_of(image) if "occurrences" in image.attributes else ():
+        warnings.warn(sentence, stacklevel=3)
+    array = open_lazily(stored, (*lead, *chunks))
+    attributes = {
+        k: v
+        for k, v in image.attributes.items()
+        if k in ("scale", "classes", "model", "source", "ignore_value")
+    }
     own_grid = image.own_grid
     if own_grid != image.grid and own_grid.voxel_size is not None:
         attributes |= {"own_voxel_size": own_grid.voxel_size, "own_shape": own_grid.shape}

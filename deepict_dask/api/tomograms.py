@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import xarray
 
 # Attributes that say what a map is, and on what its tomogram's own voxels were.
-_KEPT = ("own_voxel_size", "own_shape", "origin", "source")
+_KEPT = ("own_voxel_size", "own_shape", "origin", "source", "ignore_value")
 
 
 def as_tomogram(value: Any, what: str = "a tomogram", ndim: tuple[int, ...] = (3,)) -> xarray.DataArray:

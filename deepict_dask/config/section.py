@@ -50,6 +50,9 @@ Name = Annotated[str, AfterValidator(_name)]
 ClassName = Annotated[str, AfterValidator(_class_name)]
 PositiveLength = Annotated[float, Field(gt=0, le=10_000)]
 VoxelSize = Annotated[tuple[PositiveLength, PositiveLength, PositiveLength], BeforeValidator(_voxel_size)]
+# Closer limits would cut into what a tomogram shows.
+Clip = Annotated[float, Field(ge=3, le=1000)]
+VoxelValue = Annotated[float, Field(ge=-1e38, le=1e38)]
 Thickness = Annotated[int, Field(ge=0, le=10**9)]
 Border = Annotated[tuple[Thickness, Thickness, Thickness], BeforeValidator(_thickness)]
 

@@ -18,7 +18,7 @@ from pydantic import (
 
 from deepict_dask.config.merging import merge_trees
 from deepict_dask.config.pick import ClassPickSettings, PickSettings
-from deepict_dask.config.section import PositiveLength, Section, VoxelSize
+from deepict_dask.config.section import Clip, PositiveLength, Section, VoxelSize, VoxelValue
 from deepict_dask.names import first_duplicate, what_is_wrong
 
 
@@ -44,12 +44,12 @@ class IngestSettings(Section):
         "None: as the header says.",
     )
     use_origin: bool = Field(False, description="Add the origin in the file's header to the positions in A.")
-    clip: Annotated[float, Field(ge=3, le=1000)] | None = Field(
+    clip: Clip | None = Field(
         None,
         description="Hot voxels: show those farther than so many standard deviations from the mean as if they were "
         "there, mean and standard deviation being those of the others. What is stored stays; nothing is ingested again.",
     )
-    ignore_value: Annotated[float, Field(ge=-1e38, le=1e38)] | None = Field(
+    ignore_value: VoxelValue | None = Field(
         None,
         description="Padding: leave voxels of this value out of mean, standard deviation, spectrum and picking; networks "
         "see the mean there. What is stored stays; nothing is ingested again.",

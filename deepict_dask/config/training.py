@@ -6,7 +6,15 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from deepict_dask.config.section import ClassName, Name, PositiveLength, Section, VoxelSize
+from deepict_dask.config.section import (
+    ClassName,
+    Clip,
+    Name,
+    PositiveLength,
+    Section,
+    VoxelSize,
+    VoxelValue,
+)
 from deepict_dask.config.settings import EqualizeSettings
 from deepict_dask.names import first_duplicate
 from deepict_dask.networks.architecture import Architecture
@@ -57,6 +65,9 @@ class TomogramSettings(Section):
     )
     voxel_size: VoxelSize | None = Field(None, description="In A; overrides what the file's header says.")
     dataset: str | None = Field(None, description="Dataset inside an HDF5 file.")
+    clip: Clip | None = Field(None, description="Limit hot voxels, as in `run`.")
+    ignore_value: VoxelValue | None = Field(None, description="Leave voxels of this value out, as in `run`.")
+    invert: bool = Field(False, description="Change the sign of the voxels, as in `run`.")
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> TomogramSettings:
@@ -186,6 +197,10 @@ class TrainSettings(Section):
     )
     model_voxel_size: PositiveLength | None = Field(
         None, description="Resample all tomograms to this voxel size in A. None: they must agree."
+    )
+    density: Literal["dark", "bright"] | None = Field(
+        None,
+        description="What particles look like in the tomograms, once those with invert are inverted; for the model card.",
     )
     description: str = Field("", description="For the model card.")
     license: str = Field("", description="For the model card.")

@@ -97,6 +97,11 @@ def conditioning_of(
     return shown, found
 
 
+def counted_lazily(source: Any) -> Any:
+    """Sum up all voxels, lazily: a Delayed of a pair (`Statistics`, `Occurrences`); one pass over the tomogram."""
+    return gathered_lazily(counted_parts(readable(source)), _counted)
+
+
 def condition_lazily(
     source: Any, *, clip: float | None = None, ignore_value: float | None = None, invert: bool = False
 ) -> Any:
@@ -184,3 +189,7 @@ def _count(
 
 def _combined(parts: np.ndarray) -> Statistics:
     return combine(p[0] for p in parts.flat)
+
+
+def _counted(parts: np.ndarray) -> tuple[Statistics, Occurrences]:
+    return _combined(parts), combine_occurrences(p[1] for p in parts.flat)

@@ -8,6 +8,7 @@ can be computed in one go with storing the map; the reports become a table (:fun
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,9 +34,40 @@ from deepict_dask.tomogram import per_axis
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["check_picking", "component_parts", "pick", "reduce_parts", "segmentation"]
+__all__ = [
+    "Reduced",
+    "check_picking",
+    "component_parts",
+    "pick",
+    "reduce_components",
+    "reduce_parts",
+    "segmentation",
+]
 
 Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """What became of the components of a map.
+
+    Attributes
+    ----------
+    particles : Particles
+        Those of an accepted size.
+    n_components : int
+        All that were above the threshold, within region and borders.
+    n_small, n_large : int
+        Those that were dropped for their size.
+    largest : int
+        Size of the largest component, in voxels; 0 without any.
+    """
+
+    particles: Particles
+    n_components: int
+    n_small: int
+    n_large: int
+    largest: int
 
 
 def component_parts(
@@ -100,7 +132,7 @@ def component_parts(
     )
 
 
-def reduce_parts(
+def reduce_components(
     parts: np.ndarray | Iterable[BlockComponents],
     shape: Shape,
     *,
@@ -112,7 +144,7 @@ def reduce_parts(
     tomogram: str = "",
     class_name: str = "",
     attributes: dict[str, Any] | None = None,
-) -> Particles:
+) -> Reduced:
     """Merge the reports of all blocks and keep the components of an accepted size.
 
     Parameters
@@ -134,8 +166,8 @@ def reduce_parts(
 
     Returns
     -------
-    Particles
-        In the order of their first voxels; bit for bit the same for every chunking.
+    Reduced
+        Particles in the order of their first voxels; bit for bit the same for every chunking.
 
     Raises
     ------
@@ -150,7 +182,7 @@ def reduce_parts(
     z, y, x = components.centroids[keep].T
     lower, upper = components.lower[keep].astype(np.int64), components.upper[keep].astype(np.int64)
     edge = np.asarray(border)
-    return Particles(
+    particles = Particles(
         label=keep + 1,
         z=z,
         y=y,
@@ -165,6 +197,18 @@ def reduce_parts(
         class_name=class_name,
         attributes=dict(attributes or {}),
     )
+    return Reduced(
+        particles,
+        components.n,
+        int(np.count_nonzero(components.size <= min_size)),
+        int(np.count_nonzero(components.size > largest)),
+        int(components.size.max(initial=0)),
+    )
+
+
+def reduce_parts(parts: np.ndarray | Iterable[BlockComponents], shape: Shape, **options: Any) -> Particles:
+    """Give the particles of `reduce_components`, which has the same parameters."""
+    return reduce_components(parts, shape, **options).particles
 
 
 def pick(

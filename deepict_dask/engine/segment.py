@@ -145,10 +145,11 @@ def usable_statistics(source: Any) -> Any:
         Of `deepict_dask.kernels.statistics.Statistics`, the same for every chunking; computing it raises InputError
         for a tomogram that is constant or holds NaN.
     """
-    return delayed(_usable)(global_statistics(source))
+    return delayed(usable)(global_statistics(source))
 
 
-def _usable(statistics: Statistics) -> Statistics:
+def usable(statistics: Statistics) -> Statistics:
+    """Give statistics back if a tomogram of these can be segmented; InputError if not."""
     if statistics.n_nan or not statistics.std > 0:
         raise InputError(
             f"the tomogram has {statistics.n_nan} voxels that are NaN or infinite and a standard deviation of "

@@ -12,7 +12,7 @@ from deepict_dask.provenance import Provenance
 
 # What may change between the sessions of one training: they end it later, or elsewhere.
 _FREE_FIT = {"epochs", "max_minutes"}
-_FREE_TOP = {"name", "output", "data", "description", "license", "tomograms", "hardware"}
+_FREE_TOP = {"name", "output", "data", "density", "description", "license", "tomograms", "hardware"}
 # Parts of what a tomogram and its targets were made from, as people call them.
 _PARTS = {"tomogram": "the tomogram {name} has", "target": "the positions or masks of {name} have"}
 

@@ -122,6 +122,7 @@ class Diary:
             classes=self.classes,
             architecture=s.architecture,
             voxel_size=self.data.voxel_size,
+            density=s.density,
             preprocessing=self.data.preprocessing,
             training_data=(*trained_on, *(() if by_patch else (f"{n} (validation)" for n in validated_with))),
             metrics={

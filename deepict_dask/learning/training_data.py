@@ -14,6 +14,7 @@ from deepict_dask.names import check_name, first_duplicate
 from deepict_dask.networks.card import Preprocessing
 from deepict_dask.networks.extras import require_torch
 from deepict_dask.scoring.judge import ingest_settings, names_of
+from deepict_dask.stages.condition import seen
 from deepict_dask.stages.equalize import open_target
 from deepict_dask.stages.ingest import open_tomogram
 from deepict_dask.stages.prepare import prepare_tomogram
@@ -107,7 +108,7 @@ def prepare_training_data(
         statistics = image.statistics
         tomograms.append(
             TrainingTomogram(
-                name, image.array, statistics.mean, statistics.std, channels, _box(t, ingested, image)
+                name, seen(image), statistics.mean, statistics.std, channels, _box(t, ingested, image)
             )
         )
         identities[name] = {"tomogram": _compared(image), "target": identity, "box": t.box}

@@ -46,6 +46,8 @@ class ModelCard(BaseModel):
     architecture : Architecture
     voxel_size : float or None
         Voxel edge of the training tomograms in angstrom; None if unknown.
+    density : {"dark", "bright"} or None
+        What particles looked like in the training tomograms, as the network saw them; None if unknown.
     preprocessing : Preprocessing
     training_data : tuple of str
         Names of the training tomograms, or free text.
@@ -60,6 +62,7 @@ class ModelCard(BaseModel):
     classes: tuple[str, ...] = Field(min_length=1)
     architecture: Architecture
     voxel_size: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    density: Literal["dark", "bright"] | None = None
     preprocessing: Preprocessing = Preprocessing()
     training_data: tuple[str, ...] = ()
     metrics: dict[str, float] = {}

@@ -132,7 +132,13 @@ def check_truth(t: TomogramSettings, classes: tuple[str, ...]) -> None:
 
 def ingest_settings(t: TomogramSettings) -> IngestSettings:
     """Give the settings with which a tomogram of a training is ingested."""
-    return IngestSettings(voxel_size=t.voxel_size, dataset=t.dataset)
+    return IngestSettings(
+        voxel_size=t.voxel_size,
+        dataset=t.dataset,
+        clip=t.clip,
+        ignore_value=t.ignore_value,
+        invert=t.invert,
+    )
 
 
 def _prepared(t: TomogramSettings, name: str, training: TrainSettings, work: Work) -> Prepared:

@@ -193,7 +193,8 @@ def _own_map(location: Location) -> Image | None:
 def _channel(image: Image, number: int) -> da.Array:
     """Give one class of a stored map."""
     chunks = block_grid(image.spatial_shape, _BLOCK, align=8).chunks
-    array = image.array
+    # What was not computed holds nothing but voxels that were left out: no foreground.
+    array = image.array.zeros_where_not_computed()
     if array.ndim == 3:
         return da.from_array(array, chunks=chunks, asarray=False)
     return da.from_array(array, chunks=((1,) * array.shape[0], *chunks), asarray=False)[number]

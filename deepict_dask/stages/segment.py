@@ -95,7 +95,12 @@ def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSe
             "halo": list(halo),
             "maximum": max(by_class),
             "maxima": by_class,
-            "model": {"name": model.card.name, "checksum": model.checksum},
+            "model": {
+                "name": model.card.name,
+                "checksum": model.checksum,
+                "voxel_size": settings.model_voxel_size or model.card.voxel_size,
+                "density": model.card.density,
+            },
             "own_voxel_size": tomogram.own_grid.voxel_size,
             "own_shape": tomogram.own_grid.shape,
             "origin": tomogram.origin,

@@ -20,6 +20,7 @@ def describe_checkpoint(path: Path) -> Facts:
         "architecture": f"depth {a.depth}, {a.initial_features} initial features, "
         f"{'with' if a.batch_norm else 'no'} batch normalization, {'ELU' if a.elu else 'ReLU'}",
         "voxel size": "not stated" if size is None else f"{size:g} A",
+        "density": model.card.density or "not stated",
         "halo": f"{model.halo} voxels (receptive radius {a.receptive_radius()})",
         "training data": ", ".join(model.card.training_data) or "not stated",
         "metrics": ", ".join(f"{k} {v:g}" for k, v in model.card.metrics.items()) or "not stated",

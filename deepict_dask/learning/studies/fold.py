@@ -163,7 +163,8 @@ def make_fold(
 ) -> Fold:
     """Put a fold together, with all that its result depends on."""
     compared = training.model_dump(
-        mode="json", exclude={"name", "output", "data", "description", "license", "tomograms", "hardware"}
+        mode="json",
+        exclude={"name", "output", "data", "density", "description", "license", "tomograms", "hardware"},
     )
     compared["precision"], compared["tomograms"] = training.hardware.precision, identity
     pick = settings.pick.model_copy(

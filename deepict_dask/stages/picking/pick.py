@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 from deepict_dask.config import PickSettings
 from deepict_dask.engine.execute import execute
-from deepict_dask.engine.picking import component_parts, reduce_parts
+from deepict_dask.engine.picking import Reduced, component_parts, reduce_components
 from deepict_dask.geometry import Shape
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image
 from deepict_dask.particles import Particles
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages import memory
+from deepict_dask.stages.picking.explain import few_particles
 from deepict_dask.stages.picking.jobs import PickJob, jobs_of
 from deepict_dask.stages.picking.maps import ClassMap, check_map, class_map
 from deepict_dask.stages.picking.outputs import (
@@ -99,7 +100,10 @@ def _pick_class(probability: Image, job: PickJob, work: Work) -> Picked:
     if has_tables and has_labels and record is not None:
         return Picked(job.class_name, record.n_particles, job.tables, is_kept=True)
     voxels = class_map(probability, job.channel, mask)
-    particles = _find_particles(probability, job, voxels, made_by, work)
+    reduced = _find_particles(probability, job, voxels, made_by, work)
+    particles = reduced.particles
+    for sentence in few_particles(probability, job, reduced):
+        (work.reporter.say if len(particles) else work.reporter.warn)(sentence)
     write_tables(job, in_own_voxels(particles, probability), made_by, record, work)
     if not has_labels:
         write_labels(probability, job, voxels, made_by, work)
@@ -110,7 +114,7 @@ def _pick_class(probability: Image, job: PickJob, work: Work) -> Picked:
 
 def _find_particles(
     probability: Image, job: PickJob, voxels: ClassMap, made_by: Provenance, work: Work
-) -> Particles:
+) -> Reduced:
     """Threshold, label, reduce and filter; positions in voxels of the map."""
     rules, levels, region = job.rules, voxels.levels, voxels.region
     core: Shape = levels.chunksize  # type: ignore[assignment]
@@ -129,7 +133,7 @@ def _find_particles(
         scale=voxels.scale,
     )
     with work.reporter.progress("pick", job.tomogram, parts.size) as advance:
-        return reduce_parts(
+        return reduce_components(
             execute(parts, advance=advance),
             probability.spatial_shape,
             min_size=rules.min_size,
