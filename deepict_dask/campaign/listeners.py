@@ -10,6 +10,7 @@ from typing import Any
 
 from deepict_dask.campaign.summary import Summary, TomogramState, now, read_summary
 from deepict_dask.engine.execute import active_client
+from deepict_dask.io.claim import turn
 from deepict_dask.io.location import Location
 
 LOG = "run.log"
@@ -19,10 +20,19 @@ _WRITE_SECONDS, _SEND_SECONDS = 5.0, 1.0
 
 
 class SummaryFile:
-    """Keeps ``summary.json`` of a run folder up to date, every few seconds and at the end."""
+    """Keeps ``summary.json`` of a run folder up to date, every few seconds and at the end.
 
-    def __init__(self, folder: Location):
+    Parameters
+    ----------
+    folder : Location
+        The run folder.
+    is_shared : bool
+        Whether other processes write it, too: then what they know of their tomograms is kept.
+    """
+
+    def __init__(self, folder: Location, is_shared: bool = False):
         self._folder = folder
+        self._is_shared = is_shared
         self._earlier = read_summary(folder)
         self._written = 0.0
 
@@ -30,6 +40,10 @@ class SummaryFile:
         """Write it if it is time."""
         if summary.state != "running" or summary.now - self._written >= _WRITE_SECONDS:
             self._written = summary.now
+            if self._is_shared:
+                with turn(self._folder, "summary", summary.command):
+                    summary.together_with(read_summary(self._folder)).write(self._folder)
+                return
             summary.beside(self._earlier).write(self._folder)
 
 

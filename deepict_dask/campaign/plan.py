@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from deepict_dask.campaign.entries import Entry, fill_in, find_entries, overrides_of
@@ -197,6 +197,14 @@ def plan_run(
     )
 
 
+def look_again(planned: PlannedTomogram) -> PlannedTomogram:
+    """Look at what stands of a tomogram now; what is in the way, or damaged, is said by who runs it."""
+    try:
+        return replace(planned, looks=tuple(look for _, look in planned.plan.look()))
+    except (OutputExistsError, DamagedOutputError):
+        return replace(planned, looks=())
+
+
 def _look(plans: list[PlannedTomogram]) -> tuple[list[PlannedTomogram], list[str]]:
     """Look at what stands already; give the plans with it, and the sentences about what is made with something else."""
     looked, refused = [], []
@@ -207,5 +215,5 @@ def _look(plans: list[PlannedTomogram]) -> tuple[list[PlannedTomogram], list[str
             refused += [look.refusal for look in looks if look.refusal]
         except (OutputExistsError, DamagedOutputError) as error:
             refused.append(str(error))
-        looked.append(PlannedTomogram(planned.entry, planned.plan, looks))
+        looked.append(replace(planned, looks=looks))
     return looked, refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -16,13 +16,14 @@ from deepict_dask.campaign.failures import is_of_the_run, is_worth_another_try, 
 from deepict_dask.campaign.ledger import Ledger, Listener, listening
 from deepict_dask.campaign.listeners import Events, RunLog, SummaryFile
 from deepict_dask.campaign.outcome import Outcome
-from deepict_dask.campaign.plan import PlannedTomogram, RunPlan
+from deepict_dask.campaign.plan import PlannedTomogram, RunPlan, look_again
+from deepict_dask.campaign.sharing import POLL_SECONDS, Sharing
 from deepict_dask.campaign.summary import TomogramState
 from deepict_dask.campaign.tables import write_all_tables
 from deepict_dask.engine.execute import active_client, workers
 from deepict_dask.engine.prewarm import prewarmed
-from deepict_dask.errors import DeepictError, WorkError
-from deepict_dask.io.claim import claimed
+from deepict_dask.errors import ClaimedError, DeepictError, InputError, WorkError
+from deepict_dask.io.claim import claimed, shared_claim, turn
 from deepict_dask.io.ome_zarr import Image
 from deepict_dask.networks.predictor import get_predictor
 from deepict_dask.stages.nodes import PickStep, run_node
@@ -44,6 +45,7 @@ def run(
     threads: int | None = None,
     window: int | None = None,
     retries: int = 1,
+    share: bool = False,
     reporter: Reporter | None = None,
     listeners: Sequence[Listener] = (),
     done: Callable[[Outcome], None] = lambda outcome: None,
@@ -62,6 +64,9 @@ def run(
     retries : int
         How often a tomogram is tried again that failed by what may pass, such as workers that died under it: alone,
         after all others.
+    share : bool
+        Whether other processes may work in the same run folder at the same time, each on tomograms of its own. All must
+        have the same settings; the tables are those of one process.
     reporter : Reporter, optional
         Told in sentences what is worth a line.
     listeners : sequence of Listener
@@ -79,19 +84,33 @@ def run(
     ------
     ClaimedError
         If another command writes to the run folder.
+    InputError
+        If the folder is shared and the run in it has other settings.
     MachineError, OSError
         If the scheduler is lost, or the disk is full: then nothing is wrong with the tomograms that are left.
     """
+    if share and plan.overwrite:
+        raise InputError(
+            "--share and --overwrite do not go together: each process would replace what the others have made; overwrite "
+            "with one command first"
+        )
+    names = [p.name for p in plan.tomograms]
     with ExitStack() as stack:
-        stack.enter_context(claimed(plan.output, plan.command))
+        sharing = None
+        if share:
+            claim = stack.enter_context(shared_claim(plan.output, plan.command))
+            sharing = Sharing(plan.output, plan.command, claim)
+            sharing.agree(plan.settings, names)
+        else:
+            stack.enter_context(claimed(plan.output, plan.command))
+            check_settings(plan.output, overwrite=plan.overwrite)
+            write_settings(plan.output, plan.settings, names)
         log = RunLog(plan.output)
         ledger = Ledger(str(plan.output), plan.command, _states(plan), reporter or Reporter(), log.write)
-        listeners = (SummaryFile(plan.output), log, Events(), *listeners)
-        check_settings(plan.output, overwrite=plan.overwrite)
+        listeners = (SummaryFile(plan.output, sharing is not None), log, Events(), *listeners)
+        campaign = _Campaign(plan, ledger, threads, window, retries, done, sharing)
         for sentence in plan.warnings:
             ledger.warn(sentence)
-        write_settings(plan.output, plan.settings, [p.name for p in plan.tomograms])
-        campaign = _Campaign(plan, ledger, threads, window, retries, done)
         with listening(ledger, listeners), _closed(ledger, campaign):
             for outcome in plan.failed:
                 campaign.note(outcome)
@@ -100,7 +119,8 @@ def run(
                 stack.enter_context(prewarmed(get_predictor, model_spec(model, settings, threads)))
             campaign.go()
             if plan.until == "pick":
-                write_all_tables(plan.output, plan.settings.pick.formats, _metadata(ledger), ledger)
+                with nullcontext() if sharing is None else turn(plan.output, "tables", plan.command):
+                    write_all_tables(plan.output, plan.settings.pick.formats, _metadata(ledger), ledger)
     return campaign.in_order()
 
 
@@ -112,8 +132,10 @@ class _Campaign:
     window: int | None
     retries: int
     done: Callable[[Outcome], None]
+    sharing: Sharing | None = None
     stop: Event = field(default_factory=Event)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    elsewhere: list[PlannedTomogram] = field(default_factory=list)
 
     def go(self) -> None:
         """Do all that is to be done; kept tomograms cost a look only."""
@@ -123,12 +145,34 @@ class _Campaign:
                 self.note(_kept(planned))
             else:
                 waiting.append(planned)
-        again = self._all(waiting, self._width())
-        for _ in range(self.retries):
-            # Whoever killed its workers, or suffered with one that did, has them for itself now.
-            again = [p for planned in again for p in self._all([planned], 1)]
-        for planned in again:
-            self.note(self.outcomes[planned.name])
+        while waiting:
+            again = self._all(waiting, self._width())
+            waiting = self.elsewhere
+            self.elsewhere = []
+            for _ in range(self.retries):
+                # Whoever killed its workers, or suffered with one that did, has them for itself now.
+                again = [p for planned in again for p in self._all([planned], 1)]
+            for planned in again:
+                self.note(self.outcomes[planned.name])
+            if waiting := self._not_settled_elsewhere(waiting):
+                time.sleep(POLL_SECONDS)
+
+    def _not_settled_elsewhere(self, waiting: Sequence[PlannedTomogram]) -> list[PlannedTomogram]:
+        """Look at what other processes had at work; give what they still have, or have left."""
+        left = []
+        for planned in waiting:
+            looked = look_again(planned)
+            if looked.is_done:
+                outcome = _kept(looked)
+                outcome.is_elsewhere = True
+                self.note(outcome)
+            elif self.sharing is not None and (reason := self.sharing.reason_of(planned.name)) is not None:
+                outcome = Outcome(planned.name, planned.plan.folder)
+                outcome.error = WorkError(f"another process of this run set it aside: {reason}")
+                self.note(outcome)
+            else:
+                left.append(planned)
+        return left
 
     def note(self, outcome: Outcome) -> None:
         """Keep what became of a tomogram, and tell."""
@@ -180,6 +224,10 @@ class _Campaign:
         return again
 
     def _is_settled(self, planned: PlannedTomogram, outcome: Outcome) -> bool:
+        if outcome.is_elsewhere:
+            self.ledger.change(planned.name, state="elsewhere", stage="")
+            self.elsewhere.append(planned)
+            return True
         if outcome.error is not None and is_of_the_run(outcome.error, self.plan.output):
             raise outcome.error
         if outcome.error is not None and self.retries and is_worth_another_try(outcome.error):
@@ -190,14 +238,21 @@ class _Campaign:
             self.outcomes[planned.name] = outcome
             self.ledger.change(planned.name, state="waiting", stage="", n_blocks=0, n_blocks_done=0)
             return False
+        if self.sharing is not None and outcome.error is not None:
+            self.sharing.set_aside(planned.name, reason_of(outcome.error))
         self.note(outcome)
         return True
 
     def _one(self, planned: PlannedTomogram, priority: int) -> tuple[PlannedTomogram, Outcome]:
         outcome = Outcome(planned.name, planned.plan.folder)
-        self.ledger.begin(planned.name)
+        if self.sharing is not None and self.sharing.reason_of(planned.name) is not None:
+            outcome.is_elsewhere = True
+            return planned, outcome
         try:
             self._run_tomogram(planned, outcome, priority)
+        except ClaimedError as error:
+            outcome.is_elsewhere = self.sharing is not None
+            outcome.error = None if outcome.is_elsewhere else error
         except Exception as error:  # whatever it is, it is this tomogram's, or the run's as a whole
             outcome.error = error
         return planned, outcome
@@ -206,6 +261,7 @@ class _Campaign:
         """Run the nodes of one tomogram, each after what it is made from."""
         plan = planned.plan
         with claimed(plan.folder, self.plan.command) as claim:
+            self.ledger.begin(planned.name)
             work = Work(
                 self.ledger, self.plan.overwrite, self.threads, claim, outcome.kept, priority=priority
             )

@@ -191,6 +191,17 @@ class Summary:
         )
         return replace(self, tomograms=own + others)
 
+    def together_with(self, other: Summary | None) -> Summary:
+        """Give it with what another process that shares the folder wrote of the tomograms that it has."""
+        if other is None:
+            return self
+        theirs = {t.name: t for t in other.tomograms if t.state in ("running", "done", "kept", "failed")}
+        mine = tuple(
+            theirs.get(t.name, t) if t.state in ("elsewhere", "waiting") else t for t in self.tomograms
+        )
+        names = {t.name for t in mine}
+        return replace(self, tomograms=mine + tuple(t for t in other.tomograms if t.name not in names))
+
     def write(self, folder: Location) -> None:
         """Write it into the run folder, whole or not at all."""
         (folder / FILE).write_json(self.to_json())

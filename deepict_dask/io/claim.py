@@ -5,6 +5,9 @@ and is touched every few seconds. On the same machine the process table says whe
 another the age of the file does, judged by the file system's own clock. A claim is looked at again before the
 last mark of an output is written, so that a writer that was taken for dead changes nothing.
 
+Several processes may share a folder: each has a claim of its own beside, and none of them is alone. What only one of
+them may do at a time (the run's settings, the table over all) is a claim of another name, which the others wait for.
+
 On object stores the same interface will stand on conditional puts.
 """
 
@@ -15,9 +18,10 @@ import json
 import os
 import platform
 import threading
+import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from deepict_dask.disk import disk_errors
@@ -25,6 +29,8 @@ from deepict_dask.errors import ClaimedError, DiskError, WorkError
 from deepict_dask.io.location import Location
 
 NAME = ".deepict_dask.claim"
+_SHARED = ".deepict_dask.shared-"
+_MOST_PATIENCE = 120.0
 HEARTBEAT_SECONDS, DEAD_AFTER_SECONDS = 5.0, 60.0
 
 
@@ -74,10 +80,21 @@ class Owner:
 
 @dataclass(frozen=True)
 class Claim:
-    """A folder that this process alone writes to."""
+    """A folder that this process alone writes to.
+
+    Attributes
+    ----------
+    file : Location
+        The claim.
+    owner : Owner
+        This process.
+    began : float
+        When it was made, in seconds since 1970 by the clock of the file system.
+    """
 
     file: Location
     owner: Owner
+    began: float = 0.0
 
     def check(self) -> None:
         """Make sure that it is still ours; to be called before the last mark of an output is written.
@@ -110,20 +127,82 @@ def claimed(folder: Location, what: str) -> Iterator[Claim]:
     Raises
     ------
     ClaimedError
-        If a living process holds it.
+        If a living process holds it, or processes that share it do.
     DiskError
         If the disk takes no file any more.
     """
+    with _held(folder, NAME, what) as claim:
+        for shared in _shared_claims(folder):
+            _take_over(shared, folder)
+        folder.remove_leftovers()
+        yield claim
+
+
+@contextlib.contextmanager
+def shared_claim(folder: Location, what: str) -> Iterator[Claim]:
+    """Have a folder together with others that share it, and with nobody else, while the block lasts.
+
+    Parameters
+    ----------
+    folder, what
+        As for `claimed`.
+
+    Raises
+    ------
+    ClaimedError
+        If a living process has it for itself.
+    DiskError
+        If the disk takes no file any more.
+    """
+    with _held(folder, f"{_SHARED}{uuid.uuid4().hex[:12]}", what) as claim:
+        # After one's own is there: of two that come at once at least one sees the other.
+        if (folder / NAME).exists():
+            _take_over(folder / NAME, folder)
+        yield claim
+
+
+@contextlib.contextmanager
+def turn(folder: Location, subject: str, what: str) -> Iterator[Claim]:
+    """Wait for one's turn to do what only one of those that share a folder may do at a time.
+
+    Parameters
+    ----------
+    folder, what
+        As for `claimed`.
+    subject : str
+        What it is about; part of a file name.
+
+    Raises
+    ------
+    ClaimedError
+        If it does not come within two minutes.
+    """
+    deadline = time.monotonic() + _MOST_PATIENCE
+    while True:
+        with contextlib.ExitStack() as stack:
+            try:
+                claim = stack.enter_context(_held(folder, f"{NAME}-{subject}", what))
+            except ClaimedError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                yield claim
+                return
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _held(folder: Location, name: str, what: str) -> Iterator[Claim]:
     made = not folder.exists()
     folder.make_folder()
-    claim = Claim(folder / NAME, Owner.me(what))
+    claim = Claim(folder / name, Owner.me(what))
     while not _create(claim):
         _take_over(claim.file, folder)
+    claim = replace(claim, began=claim.file.modified() or 0.0)
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(claim, stop), name="claim", daemon=True)
     beat.start()
     try:
-        folder.remove_leftovers()
         yield claim
     finally:
         stop.set()
@@ -135,6 +214,10 @@ def claimed(folder: Location, what: str) -> Iterator[Claim]:
             # Nothing came of it: leave no empty folder.
             with contextlib.suppress(OSError):
                 folder.local_path().rmdir()
+
+
+def _shared_claims(folder: Location) -> list[Location]:
+    return [child for child in folder.children() if child.name.startswith(_SHARED)]
 
 
 def _create(claim: Claim) -> bool:

@@ -192,6 +192,13 @@ class Location:
         """Size of a file in bytes."""
         return os.stat(self.local_path()).st_size
 
+    def modified(self) -> float | None:
+        """When it was written last, in seconds since 1970 by the clock of the file system; None if it is not there."""
+        try:
+            return os.stat(self.local_path()).st_mtime
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def read_bytes(self) -> bytes:
         """Read a whole file.
 

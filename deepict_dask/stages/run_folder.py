@@ -8,7 +8,7 @@ else wrote, or has changed, is never overwritten unasked.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepict_dask.config import Settings, commented_yaml, load_settings
@@ -96,6 +96,34 @@ def write_settings(folder: Location, settings: Settings, names: list[str]) -> No
         if other_names:
             settings = _beside(before, settings, names, other_names)
     _write(folder / FILE, settings)
+
+
+def difference_of(before: Settings, settings: Settings, names: Sequence[str]) -> str | None:
+    """Say in what the settings of a run differ from those of a command, for some tomograms; None if in nothing.
+
+    The cluster's are not compared: they decide on nothing that is written.
+    """
+    for name in names:
+        old, new = before.for_tomogram(name), settings.for_tomogram(name)
+        for section, values in _differences(old, new).items():
+            key = next(iter(values))
+            given, made = values[key], getattr(old, section).model_dump(mode="json")[key]
+            return f"{section}.{key} {made!r:.200} where {given!r:.200} is given"
+    return None
+
+
+def add_tomograms(folder: Location, before: Settings | None, settings: Settings) -> None:
+    """Write the settings of a run that several processes share; of one that is there only the tomograms grow."""
+    if before is None:
+        _write(folder / FILE, settings)
+    elif not settings.tomograms.keys() <= before.tomograms.keys():
+        together = {
+            **before.model_dump(mode="json")["tomograms"],
+            **settings.model_dump(mode="json")["tomograms"],
+        }
+        _write(
+            folder / FILE, Settings.model_validate({**before.model_dump(mode="json"), "tomograms": together})
+        )
 
 
 def write_effective(folder: Location, settings: Settings) -> None:
