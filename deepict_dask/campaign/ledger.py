@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from deepict_dask.campaign.summary import Plain, State, Summary, TomogramState, now
+from deepict_dask.errors import WorkError
 from deepict_dask.stages.report import Reporter
 
 LOOK_SECONDS = 0.25
@@ -50,6 +51,7 @@ class Ledger(Reporter):
         log: Callable[[str], None] = lambda sentence: None,
     ):
         self._lock = threading.Lock()
+        self._stop = threading.Event()
         self._states = {t.name: t for t in tomograms}
         self._summary = Summary(folder, command, (), began=now())
         self._warnings: dict[str, None] = {}
@@ -87,6 +89,7 @@ class Ledger(Reporter):
         self.change(tomogram, stage=stage, n_blocks=n_blocks, n_blocks_done=0)
 
         def advance(n: int) -> None:
+            self.check_stop()
             with self._lock:
                 if (state := self._states.get(tomogram)) is not None:
                     self._states[tomogram] = replace(
@@ -96,6 +99,15 @@ class Ledger(Reporter):
 
         with self._reporter.progress(stage, tomogram, n_blocks, unit) as inner:
             yield advance
+
+    def stop(self) -> None:
+        """Have all that is at work end at its next block."""
+        self._stop.set()
+
+    def check_stop(self) -> None:
+        """Raise WorkError if the run was stopped."""
+        if self._stop.is_set():
+            raise WorkError("the run was stopped; the same command goes on from there")
 
     def change(self, tomogram: str, **changes: Any) -> None:
         """Set some of what is known of a tomogram; of one that is not of this run nothing is kept."""

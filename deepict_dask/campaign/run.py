@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from threading import Event
 from typing import Literal
 
 from deepict_dask.campaign.failures import is_of_the_run, is_worth_another_try, reason_of
@@ -36,7 +35,7 @@ from deepict_dask.stages.work import Work
 BEYOND = 2
 MOST_IN_FLIGHT = 64
 # How long a run that is stopped waits for what is at work to notice.
-STOP_SECONDS = 5.0
+STOP_SECONDS = 20.0
 
 
 def run(
@@ -133,7 +132,6 @@ class _Campaign:
     retries: int
     done: Callable[[Outcome], None]
     sharing: Sharing | None = None
-    stop: Event = field(default_factory=Event)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     elsewhere: list[PlannedTomogram] = field(default_factory=list)
 
@@ -205,20 +203,24 @@ class _Campaign:
             return [planned for planned, outcome in ended if not self._is_settled(planned, outcome)]
         again = []
         finished: SimpleQueue[Future[tuple[PlannedTomogram, Outcome]]] = SimpleQueue()
+        futures: list[Future[tuple[PlannedTomogram, Outcome]]] = []
         pool = ThreadPoolExecutor(max_workers=width, thread_name_prefix="tomogram")
         try:
             for number, planned in enumerate(waiting):
                 # Older ones first: what is begun is finished before more is begun.
                 # In the context of the caller, who may have chosen a client for it.
                 context = copy_context()
-                pool.submit(context.run, self._one, planned, -number).add_done_callback(finished.put)
+                futures.append(pool.submit(context.run, self._one, planned, -number))
+                futures[-1].add_done_callback(finished.put)
             for _ in waiting:
                 planned, outcome = finished.get().result()
                 if not self._is_settled(planned, outcome):
                     again.append(planned)
         except BaseException:
-            self.stop.set()
+            self.ledger.stop()
             pool.shutdown(wait=False, cancel_futures=True)
+            # Their claims are theirs until they have ended.
+            wait(futures, timeout=STOP_SECONDS)
             raise
         pool.shutdown()
         return again
@@ -267,8 +269,7 @@ class _Campaign:
             )
             made: dict[str, Image] = {}
             for node in plan.nodes:
-                if self.stop.is_set():
-                    raise WorkError("the run was stopped")
+                self.ledger.check_stop()
                 with _timed(outcome, node.stage):
                     result = run_node(node, made, work)
                 if isinstance(result, Image):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from deepict_dask.cli.options import OVERWRITE, command, is_quiet, setting_options
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 TOMOGRAMS = click.argument("tomograms", nargs=-1, required=True, metavar="TOMOGRAM...")
 OUTPUT = click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Run folder.")
@@ -24,29 +26,56 @@ NAME = click.option(
 RECURSIVE = click.option("--recursive", is_flag=True, help="Search folders to their depth.")
 
 
-def stage_command(*sections: str) -> Callable[[Callable[..., None]], click.Command]:
+SHARE = click.option(
+    "--share",
+    is_flag=True,
+    help="Let other commands work in the same run folder at the same time: each takes tomograms that no other has.",
+)
+UNTIL = click.option(
+    "--until",
+    type=click.Choice(["ingest", "equalize", "segment", "pick"]),
+    default="pick",
+    show_default=True,
+    help="Last stage; a later run goes on from there.",
+)
+
+
+def stage_command(
+    *sections: str, extra: Sequence[Option] = ()
+) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command that takes tomograms through the job up to a stage.
 
     Parameters
     ----------
     *sections : str
         Of the settings, each of which is an option; those of the cluster come with every command.
+    extra : sequence of decorator
+        Options of this command alone.
     """
     return command(
-        TOMOGRAMS, OUTPUT, NAME, RECURSIVE, CONFIG, setting_options(*sections, "cluster"), OVERWRITE
+        TOMOGRAMS,
+        OUTPUT,
+        NAME,
+        RECURSIVE,
+        CONFIG,
+        setting_options(*sections, "cluster"),
+        OVERWRITE,
+        SHARE,
+        *extra,
     )
 
 
-@stage_command("ingest", "equalize", "segment", "pick")
-def run(context: click.Context, /, **options: Any) -> None:
+@stage_command("ingest", "equalize", "segment", "pick", extra=(UNTIL,))
+def run(context: click.Context, /, until: str, **options: Any) -> None:
     """Do it all: tomograms in, particles out.
 
-    TOMOGRAM is a file (MRC, EM, HDF5, also .gz and .bz2), an OME-Zarr group, a folder, a pattern or a
-    .txt list of these. Tomograms of one name in folders side by side (TS_*/tomogram.mrc) are called as their
-    folders. Equalization is skipped unless --target-spectrum is given. What is complete
-    already is not computed again.
+    TOMOGRAM is a file (MRC, EM, HDF5, also .gz and .bz2), an OME-Zarr group, a folder, a pattern, a .txt list of
+    these, or a table (.csv, .yaml) with one tomogram per row: its path (column tomo), name (tomo_name), settings of its
+    own (voxel_size, region, threshold, ...) and whatever else is known of it. Tomograms of one name in
+    folders side by side (TS_*/tomogram.mrc) are called as their folders. Equalization is skipped unless --target-spectrum
+    is given. What is complete already is not computed again.
     """
-    _pipeline(context, "pick", **options)
+    _pipeline(context, until, **options)
 
 
 @stage_command("ingest")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +17,12 @@ from deepict_dask.cluster import connect, local_plan
 from deepict_dask.config import ClusterSettings, Settings, load_settings, merge_given, with_paths
 from deepict_dask.errors import OutputExistsError
 from deepict_dask.io.location import Location
+
+if TYPE_CHECKING:
+    from deepict_dask.campaign.outcome import Outcome
+
+# More lines than that nobody reads on a terminal.
+_MOST_ROWS = 40
 
 
 def pipeline(
@@ -28,11 +35,11 @@ def pipeline(
     overwrite: bool,
     name: str | None = None,
     recursive: bool = False,
+    share: bool = False,
     **options: Any,
 ) -> None:
     """Run the stages up to one of them and print what came of it; exits with 1 or 2 if a tomogram failed."""
     from deepict_dask.campaign.entries import fill_in, find_entries, overrides_of
-    from deepict_dask.campaign.outcome import Outcome
     from deepict_dask.campaign.plan import plan_run
     from deepict_dask.campaign.run import run
 
@@ -54,6 +61,7 @@ def pipeline(
             threads=threads,
             window=settings.cluster.window,
             retries=settings.cluster.retries,
+            share=share,
             reporter=reporter,
             listeners=[CampaignDisplay(reporter)],
             done=done,
@@ -172,17 +180,29 @@ def workers(settings: ClusterSettings, reporter: TerminalReporter) -> Iterator[i
             yield min((w["nthreads"] for w in known), default=1)
 
 
-def _summary(outcomes: Sequence[Any], output: Path) -> None:
+def _summary(outcomes: Sequence[Outcome], output: Path) -> None:
+    """Print what became of each tomogram; of many only what was not kept, and of very many what failed."""
     stages = list(dict.fromkeys(stage for o in outcomes for stage in o.seconds))
     several = any(len(o.picked) > 1 for o in outcomes)
+    shown = [o for o in outcomes if len(outcomes) <= _MOST_ROWS or o.state not in ("kept", "elsewhere")]
+    shown = shown if len(shown) <= _MOST_ROWS else [o for o in shown if o.error is not None][:_MOST_ROWS]
     rows = []
-    for o in outcomes:
-        status = "failed" if o.error else "kept" if o.kept.issuperset(o.seconds) else "done"
+    for o in shown:
         found = ", ".join(
             f"{p.class_name} {p.n_particles}" if several else str(p.n_particles) for p in o.picked
         )
         times = ["kept" if s in o.kept else f"{o.seconds[s]:.1f}" if s in o.seconds else "-" for s in stages]
-        rows.append((o.name, status, found or "-", *times))
-    print_table(
-        f"Run folder {output}", ("tomogram", "status", "particles", *(f"{s} (s)" for s in stages)), rows
-    )
+        rows.append((o.name, o.state, found or "-", *times))
+    if rows:
+        print_table(
+            f"Run folder {output}", ("tomogram", "status", "particles", *(f"{s} (s)" for s in stages)), rows
+        )
+    if len(outcomes) > 1:
+        states = Counter(o.state for o in outcomes)
+        total: Counter[str] = Counter()
+        for o in outcomes:
+            total.update({p.class_name: p.n_particles for p in o.picked})
+        click.echo(
+            f"{len(outcomes)} tomograms: {', '.join(f'{n} {state}' for state, n in states.items())}; "
+            f"particles: {', '.join(f'{name} {n}' for name, n in total.items()) or 'none'}; {output / 'summary.json'}"
+        )
