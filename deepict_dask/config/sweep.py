@@ -21,6 +21,8 @@ _HOMES: dict[str, Literal["network", "fit"]] = {
     **dict.fromkeys(NetworkSettings.model_fields, "network"),  # type: ignore[dict-item]
 }
 _FIXED = ("network", "epochs", "max_minutes", "monitor", "seed")
+Hyperparameters = dict[str, Any]
+"""A choice of settings of the network and of its fit, by name."""
 Score = Literal["dice", "f1", "best_f1", "auprc"]
 Count = Annotated[int, Field(ge=1)]
 
@@ -172,7 +174,7 @@ class SweepSettings(CrossValidateSettings):
         return self
 
 
-def with_hyperparameters(training: TrainSettings, chosen: dict[str, Any]) -> TrainSettings:
+def with_hyperparameters(training: TrainSettings, chosen: Hyperparameters) -> TrainSettings:
     """Put hyperparameters into training settings.
 
     Parameters

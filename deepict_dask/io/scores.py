@@ -10,6 +10,9 @@ from typing import Any
 from deepict_dask.io.location import Location
 from deepict_dask.kernels.curves import Curve
 
+Row = dict[str, Any]
+"""A row of a table by the names of its columns; None is an empty cell."""
+
 SCORE_COLUMNS = (
     "class",
     "tomogram",

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from deepict_dask.config.training import TrainSettings
-from deepict_dask.learning.training_data import TrainingData
+from deepict_dask.learning.training_data import TomogramIdentity, TrainingData
 from deepict_dask.provenance import Provenance
 
 # What may change between the sessions of one training: they end it later, or elsewhere.
 _FREE_FIT = {"epochs", "max_minutes"}
 _FREE_TOP = {"name", "output", "data", "density", "description", "license", "tomograms", "hardware"}
-# Parts of what a tomogram and its targets were made from, as people call them.
-_PARTS = {"tomogram": "the tomogram {name} has", "target": "the positions or masks of {name} have"}
 
 
 def course_of(data: TrainingData, settings: TrainSettings) -> str:
@@ -54,17 +51,18 @@ def what_changed(old: str, new: str) -> str:
         return "it was made by another version of this program"
 
 
-def _changed_part(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
-    for part, sentence in _PARTS.items():
-        if old[part] != new[part]:
-            kind = _kind(new) if part == "target" and _kind(old) == _kind(new) else None
-            return f"{f'the {kind} of {name} have' if kind else sentence.format(name=name)} changed"
+def _changed_part(name: str, old: TomogramIdentity, new: TomogramIdentity) -> str | None:
+    if old["tomogram"] != new["tomogram"]:
+        return f"the tomogram {name} has changed"
+    if old["target"] != new["target"]:
+        kind = _kind(new) if _kind(old) == _kind(new) else None
+        return f"the {kind or 'positions or masks'} of {name} have changed"
     if old["box"] != new["box"]:
         return f"the box of {name} has changed"
     return None
 
 
-def _kind(identity: Mapping[str, Any]) -> str | None:
+def _kind(identity: TomogramIdentity) -> str | None:
     """Say what targets were made from, where it is one thing: spheres at positions have a stage, masks none."""
     target = identity["target"]
     if isinstance(target, Mapping):

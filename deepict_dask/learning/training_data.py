@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from deepict_dask.config.training import TomogramSettings, TrainSettings
 from deepict_dask.errors import InputError
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from deepict_dask.networks.training.dataset import TrainingTomogram
 
 
+class TomogramIdentity(TypedDict):
+    """What a tomogram to train on was made from, as plain values: its image, its targets, the box that is used of it."""
+
+    tomogram: Any
+    target: Any
+    box: Any
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """Tomograms with targets, and what a model card has to say about them.
@@ -37,14 +45,14 @@ class TrainingData:
         Edge in A.
     preprocessing : Preprocessing
         What was done to all of them.
-    identities : dict
+    identities : dict of str to TomogramIdentity
         What each was made from, by its name; plain values.
     """
 
     tomograms: tuple[TrainingTomogram, ...]
     voxel_size: float
     preprocessing: Preprocessing
-    identities: dict[str, Any]
+    identities: dict[str, TomogramIdentity]
 
 
 def prepare_training_data(
@@ -111,7 +119,7 @@ def prepare_training_data(
                 name, seen(image), statistics.mean, statistics.std, channels, _box(t, ingested, image)
             )
         )
-        identities[name] = {"tomogram": _compared(image), "target": identity, "box": t.box}
+        identities[name] = TomogramIdentity(tomogram=_compared(image), target=identity, box=t.box)
         done.append(_preprocessing(image))
     if any(p != done[0] for p in done):
         odd = next(k for k, p in enumerate(done) if p != done[0])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from deepict_dask.errors import InputError
 from deepict_dask.io.inputs import tomogram_name
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
+from deepict_dask.io.scores import Row
 from deepict_dask.io.tables import read_particles
 from deepict_dask.io.tables.files import find_tables
 from deepict_dask.particles import Particles
@@ -40,7 +40,7 @@ def judge(
     segment_settings: SegmentSettings,
     pick_settings: PickSettings,
     work: Work,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[list[Row], list[Row]]:
     """Find the particles of tomograms that a network has not seen, and compare them with what is true.
 
     Parameters
@@ -238,6 +238,6 @@ def _compare_voxels(
     )
 
 
-def _row(scores: Scores, kind: str) -> dict[str, Any]:
+def _row(scores: Scores, kind: str) -> Row:
     row = {"kind": kind, **scores.row()}
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}

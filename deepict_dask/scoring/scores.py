@@ -9,7 +9,7 @@ from typing import Any, Literal
 from deepict_dask.errors import OutputExistsError
 from deepict_dask.io.charts.curves import plot_curves
 from deepict_dask.io.location import Location
-from deepict_dask.io.scores import write_curves, write_scores
+from deepict_dask.io.scores import Row, write_curves, write_scores
 from deepict_dask.kernels.curves import Curve
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages.results import write_result
@@ -84,7 +84,7 @@ class Scores:
         """F1 with that threshold; NaN without a curve."""
         return float("nan") if self.curve is None else self.curve.best[1]
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> Row:
         """Give the numbers by name, as tables and JSON have them."""
         names = ("class_name", "tomogram", "n_picked", "n_truth", "n_matched", "precision", "recall", "f1")
         row = {name: getattr(self, name) for name in (*names, "auprc", "best_threshold", "best_f1")}
@@ -175,6 +175,6 @@ def write_evaluation(evaluation: Evaluation, output: Location, *, plot: bool = T
     return [*written, output / SIDE]
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def _plain(row: Row) -> Row:
     """Write what is not known as null: JSON knows no NaN."""
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}

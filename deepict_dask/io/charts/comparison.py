@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from deepict_dask.io.charts.figure import COLORS, new_figure, require_matplotlib, save_figure
 from deepict_dask.io.location import Location
+from deepict_dask.io.scores import Row
 
-Row = Mapping[str, Any]
 _SHOWN = {"precision": "precision", "recall": "recall", "f1": "F1", "best_f1": "best F1", "auprc": "AUPRC"}
 
 

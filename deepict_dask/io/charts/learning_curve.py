@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from deepict_dask.io.charts.figure import COLORS, new_figure, require_matplotlib, save_figure
 from deepict_dask.io.location import Location
-from deepict_dask.io.scores import write_rows
+from deepict_dask.io.scores import Row, write_rows
 from deepict_dask.networks.training.recipe import Epoch
 
 _COLUMNS = ("epoch", "loss", "validation_loss", "learning_rate", "seconds", "patches_per_second", "is_best")
@@ -18,7 +17,7 @@ def write_history(path: Location, history: Sequence[Epoch], classes: Sequence[st
     columns = (*_COLUMNS, *(f"dice_{name}" for name in classes))
     rows = []
     for epoch in history:
-        row: dict[str, Any] = {name: getattr(epoch, name) for name in _COLUMNS}
+        row: Row = {name: getattr(epoch, name) for name in _COLUMNS}
         row["is_best"] = int(epoch.is_best)
         rows.append(row | {f"dice_{name}": d for name, d in zip(classes, epoch.dice, strict=True)})
     return write_rows(path, columns, rows)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
 
 from deepict_dask.config.sweep import CrossValidateSettings
 from deepict_dask.errors import InputError
 from deepict_dask.io.charts.comparison import plot_folds
 from deepict_dask.io.location import Location
-from deepict_dask.io.scores import write_rows
+from deepict_dask.io.scores import Row, write_rows
 from deepict_dask.learning.studies.fold import Fold, FoldResult, sentence
 from deepict_dask.learning.studies.study import Study, open_study
 from deepict_dask.stages.work import Work
@@ -50,17 +49,17 @@ class CrossValidation:
     ----------
     folds : tuple of FoldOutcome
         In their order.
-    rows : tuple of dict
+    rows : tuple of Row
         One per fold and class; of a failed fold one with its error.
-    summary : tuple of dict
+    summary : tuple of Row
         Mean and standard deviation (n - 1) over the folds that were done, two rows per class.
     files : tuple of Location
         What was written.
     """
 
     folds: tuple[FoldOutcome, ...]
-    rows: tuple[dict[str, Any], ...]
-    summary: tuple[dict[str, Any], ...]
+    rows: tuple[Row, ...]
+    summary: tuple[Row, ...]
     files: tuple[Location, ...]
 
 
@@ -121,10 +120,10 @@ def crossvalidate(settings: CrossValidateSettings, work: Work) -> CrossValidatio
 
 
 def _write(study: Study, outcomes: list[FoldOutcome]) -> CrossValidation:
-    rows: list[dict[str, Any]] = []
-    single: list[dict[str, Any]] = []
+    rows: list[Row] = []
+    single: list[Row] = []
     for o in outcomes:
-        about: dict[str, Any] = {"fold": o.name, "held_out": " ".join(o.held_out)}
+        about: Row = {"fold": o.name, "held_out": " ".join(o.held_out)}
         if o.result is None:
             rows.append(about | {"status": "failed", "error": sentence(o.error)})
             continue
@@ -155,12 +154,12 @@ def _write(study: Study, outcomes: list[FoldOutcome]) -> CrossValidation:
     return CrossValidation(tuple(outcomes), tuple(rows), tuple(summary), tuple(files))
 
 
-def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _summary(rows: list[Row]) -> list[Row]:
     summary = []
     for key in dict.fromkeys((row["class"], row["kind"]) for row in rows):
         of_class = [row for row in rows if (row["class"], row["kind"]) == key]
         for word in ("mean", "std"):
-            row: dict[str, Any] = {
+            row: Row = {
                 "fold": word,
                 "class": key[0],
                 "kind": key[1],

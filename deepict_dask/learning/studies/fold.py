@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal, Required, TypedDict
 
 from deepict_dask.config import PickSettings, SegmentSettings
 from deepict_dask.config.sweep import CrossValidateSettings, JudgeSettings
@@ -15,6 +15,7 @@ from deepict_dask.config.training import TrainSettings
 from deepict_dask.engine.dispatch import Post
 from deepict_dask.errors import DamagedOutputError, WorkError
 from deepict_dask.io.location import Location
+from deepict_dask.io.scores import Row
 from deepict_dask.learning.train import train
 from deepict_dask.networks.training.recipe import Epoch
 from deepict_dask.provenance import Provenance
@@ -24,6 +25,16 @@ from deepict_dask.stages.results import read_result, write_result
 from deepict_dask.stages.work import Work
 
 RESULT, PRUNE = "result.json", "prune"
+
+
+class FoldMessage(TypedDict, total=False):
+    """What a fold tells while it is done: a sentence or a warning with its ``text``, or an epoch; plain, it goes by Dask."""
+
+    fold: Required[str]
+    kind: Required[Literal["say", "warn", "epoch"]]
+    text: str
+    epoch: int
+    value: float
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ class FoldResult:
         What ended the training.
     history : list of float
         Mean Dice per epoch.
-    pooled, tomograms : list of dict
+    pooled, tomograms : list of Row
         Rows of scores of what was held out, per class, and per tomogram and class.
     pruned : bool
         Whether a search gave it up; then nothing was judged.
@@ -64,8 +75,8 @@ class FoldResult:
     epochs: int
     ended_by: str
     history: list[float]
-    pooled: list[dict[str, Any]]
-    tomograms: list[dict[str, Any]]
+    pooled: list[Row]
+    tomograms: list[Row]
     pruned: bool = False
     seconds: float = 0.0
     patches_per_second: float = 0.0
@@ -158,7 +169,7 @@ def make_fold(
     training: TrainSettings,
     held_out: tuple[str, ...],
     settings: CrossValidateSettings,
-    identity: dict[str, Any],
+    identity: Mapping[str, str],
     overwrite: bool,
 ) -> Fold:
     """Put a fold together, with all that its result depends on."""
@@ -166,7 +177,7 @@ def make_fold(
         mode="json",
         exclude={"name", "output", "data", "density", "description", "license", "tomograms", "hardware"},
     )
-    compared["precision"], compared["tomograms"] = training.hardware.precision, identity
+    compared["precision"], compared["tomograms"] = training.hardware.precision, dict(identity)
     pick = settings.pick.model_copy(
         update={"formats": ["csv", *(f for f in settings.pick.formats if f != "csv")]}
     )
@@ -192,10 +203,10 @@ class _PostReporter(Reporter):
         self.fold, self.post = fold, post
 
     def say(self, sentence: str) -> None:
-        self.post.send({"fold": self.fold.name, "kind": "say", "text": sentence})
+        self.post.send(FoldMessage(fold=self.fold.name, kind="say", text=sentence))
 
     def warn(self, sentence: str) -> None:
-        self.post.send({"fold": self.fold.name, "kind": "warn", "text": sentence})
+        self.post.send(FoldMessage(fold=self.fold.name, kind="warn", text=sentence))
 
 
 def run_fold(fold: Fold, post: Post) -> FoldResult:
@@ -222,8 +233,7 @@ def run_fold(fold: Fold, post: Post) -> FoldResult:
 
     def on_epoch(epoch: Epoch) -> None:
         epochs.append(epoch)
-        message = {"fold": fold.name, "kind": "epoch", "epoch": epoch.epoch, "value": epoch.mean_dice}
-        post.send(message)
+        post.send(FoldMessage(fold=fold.name, kind="epoch", epoch=epoch.epoch, value=epoch.mean_dice))
         if not post.is_wanted() or (fold.folder / PRUNE).exists():
             raise _Ended
 

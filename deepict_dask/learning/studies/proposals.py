@@ -15,12 +15,10 @@ from importlib.util import find_spec
 from itertools import product
 from typing import Any, Protocol
 
-from deepict_dask.config.sweep import SearchSettings, hyperparameter
+from deepict_dask.config.sweep import Hyperparameters, SearchSettings, hyperparameter
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import InputError, OutputExistsError
 from deepict_dask.io.location import Location
-
-Chosen = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Proposal:
         Of the trial, from 1.
     """
 
-    chosen: Chosen
+    chosen: Hyperparameters
     number: int
 
 
@@ -96,11 +94,11 @@ class PaperSearch:
 
     def __init__(self, space: Mapping[str, Sequence[Any]], training: TrainSettings):
         self.space = {name: list(values) for name, values in space.items()}
-        self.best: Chosen = {name: hyperparameter(training, name) for name in space}
+        self.best: Hyperparameters = {name: hyperparameter(training, name) for name in space}
         self.scores: dict[tuple[Any, ...], float | None] = {}
         self._names = list(space)
-        self._waiting: list[Chosen] = []
-        self._out: list[Chosen] = []
+        self._waiting: list[Hyperparameters] = []
+        self._out: list[Hyperparameters] = []
         self._number = 0
         self._begin()
 
@@ -139,7 +137,7 @@ class PaperSearch:
             self.best = max(measured, key=lambda pair: pair[0])[1]
 
 
-def _key(chosen: Chosen) -> tuple[Any, ...]:
+def _key(chosen: Hyperparameters) -> tuple[Any, ...]:
     return tuple((type(v) is bool, v) for v in chosen.values())
 
 

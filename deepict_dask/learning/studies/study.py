@@ -11,7 +11,15 @@ from deepict_dask.config.training import TrainSettings
 from deepict_dask.engine.dispatch import dispatch
 from deepict_dask.errors import InputError
 from deepict_dask.io.location import Location
-from deepict_dask.learning.studies.fold import PRUNE, Fold, FoldResult, make_fold, run_fold, sentence
+from deepict_dask.learning.studies.fold import (
+    PRUNE,
+    Fold,
+    FoldMessage,
+    FoldResult,
+    make_fold,
+    run_fold,
+    sentence,
+)
 from deepict_dask.learning.studies.split import check_folds, prepare_tomograms
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages.report import Reporter
@@ -144,10 +152,10 @@ def _listener(
     reporter: Reporter,
     advance: Callable[[int], None],
     on_epoch: Callable[[str, int, float], None],
-) -> Callable[[dict[str, Any]], None]:
+) -> Callable[[FoldMessage], None]:
     """Pass on what folds tell, and call ``on_epoch(fold, epoch, mean validation Dice)`` with each epoch."""
 
-    def listen(message: dict[str, Any]) -> None:
+    def listen(message: FoldMessage) -> None:
         kind, fold = message["kind"], message["fold"]
         if kind == "epoch":
             advance(1)

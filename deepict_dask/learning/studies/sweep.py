@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from deepict_dask.config import commented_yaml
 from deepict_dask.config.sweep import SweepSettings, with_hyperparameters
 from deepict_dask.io.charts.comparison import plot_trials
 from deepict_dask.io.location import Location
-from deepict_dask.io.scores import write_rows
+from deepict_dask.io.scores import Row, write_rows
 from deepict_dask.learning.studies.fold import digest, sentence
 from deepict_dask.learning.studies.proposals import GridSearch, OptunaSearch, PaperSearch, Search
 from deepict_dask.learning.studies.study import Study, open_study
@@ -36,7 +35,7 @@ class Sweep:
         In order; also those of earlier sessions.
     best : Trial or None
         The one with the highest score, the first of several.
-    rows : tuple of dict
+    rows : tuple of Row
         One per trial, as in ``trials.csv``.
     files : tuple of Location
         What was written.
@@ -44,7 +43,7 @@ class Sweep:
 
     trials: tuple[Trial, ...]
     best: Trial | None
-    rows: tuple[dict[str, Any], ...]
+    rows: tuple[Row, ...]
     files: tuple[Location, ...]
 
 
@@ -123,8 +122,8 @@ def _write(study: Study, settings: SweepSettings, trials: list[Trial]) -> Sweep:
     return Sweep(tuple(trials), best, tuple(rows), tuple(files))
 
 
-def _row(trial: Trial, is_best: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _row(trial: Trial, is_best: bool) -> Row:
+    row: Row = {
         "trial": trial.number,
         **trial.chosen,
         "status": trial.status,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
 
 from pydantic import ValidationError
 
-from deepict_dask.config.sweep import SweepSettings, with_hyperparameters
+from deepict_dask.config.sweep import Hyperparameters, SweepSettings, with_hyperparameters
 from deepict_dask.config.training import TrainSettings
 from deepict_dask.errors import SettingsError
 from deepict_dask.io.location import Location
@@ -39,7 +38,7 @@ class Trial:
     """
 
     number: int
-    chosen: dict[str, Any]
+    chosen: Hyperparameters
     status: str = "running"
     score: float | None = None
     results: dict[str, FoldResult | None] = field(default_factory=dict)
@@ -101,7 +100,7 @@ class Trials:
         ended = [t.chosen for t in trials if t.status != "failed"]
         return [t for t in trials if t.status != "failed" or t.chosen not in ended]
 
-    def _folds(self, chosen: dict[str, Any], training: TrainSettings) -> list[Fold]:
+    def _folds(self, chosen: Hyperparameters, training: TrainSettings) -> list[Fold]:
         called, folds = _called(chosen), []
         for k, group in enumerate(self.study.groups, start=1):
             name = called + (f"_fold_{k}" if group else "")
@@ -169,7 +168,7 @@ def mean_score(results: list[FoldResult], name: str) -> float | None:
     return fmean(values) if values else None
 
 
-def _called(chosen: dict[str, Any]) -> str:
+def _called(chosen: Hyperparameters) -> str:
     """Name a choice, also as a folder; the same for every order of the hyperparameters."""
     words = {name: str(v).lower() if isinstance(v, bool) else str(v) for name, v in chosen.items()}
     return "_".join(f"{name}={words[name]}" for name in sorted(words)).replace("/", "_")
