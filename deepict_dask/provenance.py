@@ -6,6 +6,7 @@ threads, number of workers, version of the program, where a file lay and when it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -112,6 +113,26 @@ class Provenance:
                 for role, made in self.inputs.items()
             },
             "settings": dict(self.settings),
+        }
+
+    @property
+    def digest(self) -> str:
+        """Identify all that may change a byte of what is made, what is only recorded (runtime, device) included.
+
+        A file counts by its checksum, or where that is not known yet by its identity.
+        """
+        text = json.dumps(self._facts(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _facts(self) -> dict[str, Plain]:
+        return {
+            "stage": self.stage,
+            "inputs": {
+                role: made._facts() if isinstance(made, Provenance) else made.checksum or dict(made.identity)
+                for role, made in self.inputs.items()
+            },
+            "settings": dict(self.settings),
+            "recorded": dict(self.recorded),
         }
 
     def to_json(self) -> dict[str, Plain]:

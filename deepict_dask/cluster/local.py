@@ -166,8 +166,12 @@ def _local_client(settings: ClusterSettings, warn: Callable[[str], None]) -> Ite
             # Whoever stops this program politely stops its workers as well: no news.
             if "signal 15" not in how:
                 warn(f"a worker {how}, and is started again")
-            if len(times) == times.maxlen and times[-1] - times[0] < DEATHS_SECONDS:
-                watch.verdict = f"workers died {len(times)} times in a minute, the last one {how}; {_ADVICE}"
+            # Only those since a block was last finished: a run that goes on is not given up.
+            in_vain = [t for t in times if t > max(watch.progressed, times[-1] - DEATHS_SECONDS)]
+            if len(in_vain) == times.maxlen:
+                watch.verdict = (
+                    f"workers died {len(in_vain)} times in a minute, the last one {how}; {_ADVICE}"
+                )
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(own_settings()))

@@ -1,4 +1,4 @@
-"""Compute one value per block, and stores beside them, while saying how far it is."""
+"""Compute one value per block, while saying how far it is."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
 import dask
 import dask.array as da
 import numpy as np
-from dask.base import flatten
 
+from deepict_dask.engine.blocks import Blocks
 from deepict_dask.engine.gather import boxed
-from deepict_dask.engine.watch import LOOK_SECONDS, check_cluster, cluster_errors, watch_of
+from deepict_dask.engine.watch import LOOK_SECONDS, check_cluster, check_verdict, cluster_errors, watch_of
 from deepict_dask.errors import InputError, WorkersDiedError
 
 Advance = Callable[[int], None]
@@ -48,8 +48,7 @@ def per_block(function: Callable[..., Any], array: da.Array, **kwargs: Any) -> d
     Returns
     -------
     dask.array.Array of object
-        One element per block, in the grid's order. Computed together with a store of ``array`` each
-        block is computed once.
+        One element per block, in the grid's order; for `execute`.
     """
     ones = tuple((1,) * n for n in array.numblocks)
     meta = np.empty((0,) * array.ndim, object)
@@ -67,75 +66,7 @@ def _reduced(
     return boxed(function(block, index=block_id, **function_kwargs), block.ndim)
 
 
-class Target(Protocol):
-    """Where blocks are written; small, opened by the task that writes."""
-
-    def write(self, region: tuple[slice, ...], block: np.ndarray) -> tuple[Any, ...]:
-        """Write a block and say what was written."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """One block that was written.
-
-    Attributes
-    ----------
-    part : object
-        What the reduction of the block gave.
-    receipt : tuple
-        What its target says was written.
-    """
-
-    part: Any
-    receipt: tuple[Any, ...]
-
-
-def written(array: da.Array, target: Target, function: Callable[..., Any], **kwargs: Any) -> da.Array:
-    """Write every block and reduce it to one Python object, lazily, in the task that computes it.
-
-    Parameters
-    ----------
-    array : dask.array.Array
-        Chunked as the target's blocks; a leading channel axis must be in one piece.
-    target : Target
-        Travels with the graph.
-    function, **kwargs
-        As for `per_block`.
-
-    Returns
-    -------
-    dask.array.Array of object
-        One `Written` per block, in the grid's order; for `execute`.
-    """
-    ends = [np.cumsum((0, *sizes)).tolist() for sizes in array.chunks]
-    ones = tuple((1,) * n for n in array.numblocks)
-    return da.map_blocks(
-        _written,
-        array,
-        target=target,
-        ends=ends,
-        function=function,
-        function_kwargs=kwargs,
-        chunks=ones,
-        dtype=object,
-        meta=np.empty((0,) * array.ndim, object),
-    )
-
-
-def _written(
-    block: np.ndarray,
-    target: Target,
-    ends: list[list[int]],
-    function: Callable[..., Any],
-    function_kwargs: dict[str, Any],
-    block_id: tuple[int, ...] = (),
-) -> np.ndarray:
-    region = tuple(slice(e[i], e[i + 1]) for e, i in zip(ends, block_id, strict=True))
-    receipt = target.write(region, block)
-    return boxed(Written(function(block, index=block_id, **function_kwargs), receipt), block.ndim)
-
-
-def execute_one(function: Callable[..., Any], *arguments: Any) -> Any:
+def execute_one(function: Callable[..., Any], *arguments: Any, name: str = "", priority: int = 0) -> Any:
     """Call a function in one task, on a worker where there are any, with the care of `execute`.
 
     Parameters
@@ -144,34 +75,55 @@ def execute_one(function: Callable[..., Any], *arguments: Any) -> Any:
         Importable on the workers; what it does may be done twice, where a worker dies.
     *arguments
         For it; small.
+    name, priority
+        As for `execute`.
     """
     part = dask.delayed(_boxed_call, pure=False)(function, arguments)
-    return execute(da.from_delayed(part, (1,), object))[0]
+    return execute(
+        da.from_delayed(part, (1,), object), name=name or f"{function.__name__}", priority=priority
+    )[0]
+
+
+def execute_lazy(value: Any, *, name: str = "", priority: int = 0) -> Any:
+    """Compute a ``Delayed`` object with the care of `execute`."""
+    part = dask.delayed(boxed)(value, 1)
+    return execute(da.from_delayed(part, (1,), object), name=name, priority=priority)[0]
 
 
 def _boxed_call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> np.ndarray:
     return boxed(function(*arguments), 1)
 
 
-def execute(parts: da.Array, stores: Sequence[da.Array] = (), advance: Advance = lambda n: None) -> list[Any]:
-    """Compute the parts of all blocks, and the stores.
+def execute(
+    parts: da.Array,
+    advance: Advance = lambda n: None,
+    *,
+    blocks: Sequence[tuple[int, ...]] | None = None,
+    name: str = "",
+    priority: int = 0,
+) -> list[Any]:
+    """Compute the parts of all blocks.
 
     Runs on the active distributed client if there is one, else on threads. When a block fails the
-    others that wait are given up, and the block's own error is raised.
+    others that wait are given up, and the block's own error is raised. Several threads may call it at once.
 
     Parameters
     ----------
     parts : dask.array.Array of object
         From `per_block`.
-    stores : sequence of dask.array.Array
-        From ``dask.array.store(..., compute=False)``; computed in the same graph.
     advance : callable
-        Called with 1 each time a block's part is there.
+        Called with how many blocks' parts have just come.
+    blocks : sequence of tuple of int, optional
+        Numbers of the blocks to compute; nothing that only others need is computed.
+    name : str
+        What the tasks are called, as in ``"segment-TS_014"``; Dask's dashboard shows it.
+    priority : int
+        Tasks with higher numbers are done first.
 
     Returns
     -------
     list
-        The parts, in C order of their blocks.
+        The parts, in the order of ``blocks``, or in C order of all.
 
     Raises
     ------
@@ -180,15 +132,17 @@ def execute(parts: da.Array, stores: Sequence[da.Array] = (), advance: Advance =
     ClusterError
         If the scheduler or all workers are gone for good.
     """
+    some = Blocks.of(parts, blocks, name or "block")
+    if not some.keys:
+        return []
     client = active_client()
     if client is None:
-        computed = dask.compute(_counted(parts, advance), *stores, scheduler="threads")[0]
-        return list(computed.ravel())
+        return _on_threads(some, advance)
     from distributed import KilledWorker
 
     try:
         with cluster_errors(client):
-            return _on_cluster(client, parts, stores, advance)
+            return _on_cluster(client, some, advance, priority)
     except KilledWorker as error:
         death = watch_of(client).last_death
         cause = f"the last one {death}" if death else "most likely out of memory"
@@ -198,38 +152,59 @@ def execute(parts: da.Array, stores: Sequence[da.Array] = (), advance: Advance =
         ) from error
 
 
-def _on_cluster(client: Any, parts: da.Array, stores: Sequence[da.Array], advance: Advance) -> list[Any]:
-    persisted = dask.persist(parts, *stores, retries=2)
-    # One future per block; what a collection's graph holds now are its futures, in no set order.
-    graphs = [dict(p.__dask_graph__()) for p in persisted]
-    results = [graphs[0][key] for key in flatten(persisted[0].__dask_keys__())]
-    everything = [future for graph in graphs for future in graph.values()]
-    blocks = {future.key for future in results}
+def _on_threads(some: Blocks, advance: Advance) -> list[Any]:
+    def count(part: np.ndarray) -> np.ndarray:
+        advance(1)
+        return part
+
+    counted = some.array.map_blocks(
+        count, dtype=object, meta=some.array._meta, name=f"counted-{some.array.name}"
+    )
+    chosen = Blocks(counted, [(counted.name, *key[1:]) for key in some.keys])
+    (computed,) = dask.compute(chosen, scheduler="threads")
+    return [part.item() for part in computed]
+
+
+def _on_cluster(client: Any, some: Blocks, advance: Advance, priority: int) -> list[Any]:
+    futures = client.persist([some], retries=2, priority=priority)[0]
+    waiting = {future.key: future for future in futures}
+    parts: dict[Any, Any] = {}
     try:
-        for future in _completed(client, everything):
-            if future.status in ("error", "cancelled"):
-                future.result()
-            if future.key in blocks:
-                advance(1)
-        return [np.asarray(value, object).ravel()[0] for value in client.gather(results)]
+        for ended in _ended(client, futures):
+            for future in ended:
+                if future.status in ("error", "cancelled"):
+                    future.result()
+            # Each part is fetched as soon as it is there: a worker that dies takes none with it that was finished.
+            for future, part in zip(ended, client.gather(ended), strict=True):
+                parts[future.key] = part.item()
+                waiting.pop(future.key).release()
+            watch_of(client).note_progress()
+            advance(len(ended))
+        return [parts[future.key] for future in futures]
     finally:
-        # Of no use where the scheduler is gone, and then it may not be raised over the error that says so.
+        # Of no use where the scheduler is gone, and then it may not be raised over the error that says so. The names
+        # of the tasks are of this call alone, so that nobody else waits for them.
         with contextlib.suppress(Exception):
-            client.cancel(everything)
+            client.cancel(list(waiting.values()))
 
 
-def _completed(client: Any, futures: Sequence[Any]) -> Iterator[Any]:
-    """Give futures as they end; ClusterError if they cannot end any more."""
+def _ended(client: Any, futures: Sequence[Any]) -> Iterator[list[Any]]:
+    """Give futures as they end, those that did meanwhile at once; ClusterError if they cannot end any more."""
     ended: SimpleQueue[Any] = SimpleQueue()
     for future in futures:
         future.add_done_callback(ended.put)
-    for _ in futures:
-        while True:
-            try:
-                yield ended.get(timeout=LOOK_SECONDS)
-                break
-            except Empty:
-                check_cluster(client)
+    left = len(futures)
+    while left:
+        check_verdict(client)
+        try:
+            some = [ended.get(timeout=LOOK_SECONDS)]
+        except Empty:
+            check_cluster(client)
+            continue
+        while not ended.empty():
+            some.append(ended.get())
+        left -= len(some)
+        yield some
 
 
 @dataclass(frozen=True)
@@ -293,13 +268,3 @@ def _block_name(error: Exception) -> str:
     if isinstance(key, tuple) and len(key) > 1 and all(isinstance(n, int) for n in key[1:]):
         return f"block {key[1:]}"
     return f"task {key}"
-
-
-def _counted(parts: da.Array, advance: Advance) -> da.Array:
-    """Have every block of parts report itself; for schedulers in this process only."""
-
-    def count(part: np.ndarray) -> np.ndarray:
-        advance(1)
-        return part
-
-    return parts.map_blocks(count, dtype=object, meta=parts._meta, name=f"counted-{parts.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -38,6 +39,8 @@ class Watch:
         Since when it has had no workers; None while it has some.
     warn : callable
         Told in a sentence what is waited for.
+    progressed : float
+        When a block was finished last: as long as some are, deaths of workers end nothing.
     """
 
     verdict: str | None = None
@@ -46,14 +49,27 @@ class Watch:
     alone_since: float | None = None
     warn: Callable[[str], None] = warnings.warn
     is_told: bool = False
+    progressed: float = 0.0
+
+    def note_progress(self) -> None:
+        """Note that a block was finished just now."""
+        self.progressed = time.monotonic()
 
 
 _WATCHES: WeakKeyDictionary[Any, Watch] = WeakKeyDictionary()
+_LOCK = threading.Lock()
 
 
 def watch_of(client: Any) -> Watch:
     """Give the watch over a client's cluster."""
-    return _WATCHES.setdefault(client, Watch())
+    with _LOCK:
+        return _WATCHES.setdefault(client, Watch())
+
+
+def check_verdict(client: Any) -> None:
+    """Raise ClusterError if whoever looks after a client's cluster has given it up; costs nothing."""
+    if (verdict := watch_of(client).verdict) is not None:
+        raise ClusterError(verdict)
 
 
 def check_cluster(client: Any) -> None:
@@ -61,9 +77,8 @@ def check_cluster(client: Any) -> None:
 
     Asks the scheduler only now and then, so that it may be called in every wait.
     """
+    check_verdict(client)
     watch = watch_of(client)
-    if watch.verdict:
-        raise ClusterError(watch.verdict)
     if client.status != "running":
         raise _lost(client)
     if client.asynchronous or time.monotonic() - watch.looked < LOOK_SECONDS:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union
 
 from deepict_dask.atomic import PARTIAL, make_folder, publish
+from deepict_dask.disk import disk_errors
 from deepict_dask.errors import FormatError, InputError, MissingFileError, OutputExistsError
 
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+)://")
@@ -258,6 +259,18 @@ class Location:
         with self.publish() as path:
             path.write_bytes(data)
         return self
+
+    def write_beside(self, data: bytes) -> None:
+        """Write a file, whole or not at all, into a folder that may be gone; then do nothing."""
+        partial = self.local_path().with_name(f"{PARTIAL}{uuid.uuid4().hex[:12]}")
+        try:
+            with disk_errors(self.local_path()):
+                partial.write_bytes(data)
+                os.replace(partial, self.local_path())
+        except FileNotFoundError:
+            return
+        finally:
+            partial.unlink(missing_ok=True)
 
     def write_json(self, content: Any) -> Location:
         """Write a JSON file, whole or not at all."""

@@ -14,10 +14,11 @@ from deepict_dask.errors import DamagedOutputError, FormatError, InputError, Out
 from deepict_dask.geometry import BlockGrid, Shape
 from deepict_dask.io.location import Location
 from deepict_dask.io.manifest import GROUP, WAY_OUT, Manifest, Shard, check_whole
+from deepict_dask.io.markers import Markers, remove_markers
 from deepict_dask.io.ngff import multiscale_attributes, read_multiscale
 from deepict_dask.io.stored_array import ImageWriter, StoredArray
 from deepict_dask.io.zarr_layout import compressors, inner_chunk, pyramid_levels
-from deepict_dask.io.zarr_store import local_store, open_group, to_json
+from deepict_dask.io.zarr_store import local_store, open_array, open_group, to_json
 from deepict_dask.kernels.conditioning import Conditioning
 from deepict_dask.kernels.statistics import Statistics
 from deepict_dask.names import check_classes
@@ -212,9 +213,27 @@ class Image:
 
     @property
     def writer(self) -> ImageWriter:
-        """What tasks write its blocks with."""
+        """What tasks write its blocks with; more than one block leaves markers, where the image says its edition."""
         levels = tuple(StoredArray.of(self._level(name)) for name in self.level_paths)
-        return ImageWriter(levels, self.level_paths)
+        return ImageWriter(levels, self.level_paths, self.markers)
+
+    @property
+    def markers(self) -> Markers | None:
+        """Where finished blocks are noted; None for images of one block, of which nothing can be half done."""
+        edition, core = self.attributes.get("edition"), self.core
+        if edition is None or core is None or BlockGrid(self.spatial_shape, core).n_blocks == 1:
+            return None
+        return Markers(self.location, str(edition))
+
+    def is_edition(self, edition: str) -> bool:
+        """Tell whether it is an unfinished image of an edition, with all its levels, so that writing can go on."""
+        if self.is_complete or self.attributes.get("edition") != edition:
+            return False
+        try:
+            arrays = [open_array(self._level(name)) for name in self.level_paths]
+        except InputError:
+            return False
+        return all(dict(a.attrs).get(KEY) == {"edition": edition} for a in arrays)
 
     def _level(self, name: str) -> Location:
         return self.location.join(*name.split("/"))
@@ -246,6 +265,7 @@ def create_image(
     fill_value: float | None = None,
     classes: list[str] | None = None,
     made_by: Provenance | None = None,
+    edition: str = "",
 ) -> Image:
     """Make the group and the empty arrays of an image, ready to be written by core.
 
@@ -277,6 +297,9 @@ def create_image(
         Classes of a probability map; more than one make a leading axis c.
     made_by : Provenance, optional
         What it depends on; kept with it from the start.
+    edition : str
+        Digest of all that decides on its bytes. It is kept in the metadata of each array, so that a task that writes late,
+        into an image that was made anew, is refused; and blocks that are written are noted under it (`Markers`).
 
     Returns
     -------
@@ -328,6 +351,8 @@ def create_image(
         own_attributes["classes"] = list(classes)
     if made_by is not None:
         own_attributes["made_by"] = made_by.to_json()
+    if edition:
+        own_attributes["edition"] = edition
     # The attributes come with the group, so that whatever a killed process leaves is known as incomplete.
     zarr.create_group(
         local_store(location),
@@ -347,9 +372,13 @@ def create_image(
             chunks=chunk,
             compressors=compressors(kind, version),
             fill_value=fill_value,
+            attributes={KEY: {"edition": edition}} if edition else None,
             **options,
         )
-    return open_image(location)
+    image = open_image(location)
+    if image.markers is not None:
+        image.markers.begin()
+    return image
 
 
 def open_image(path: Place) -> Image:
@@ -475,6 +504,7 @@ def finish_image(
     )
     mark = {"manifest": manifest.digest, "is_sparse": manifest.computed is not None, "complete": True}
     update_attributes(image.location, **{**attributes, **mark})
+    remove_markers(image.location)
     return open_image(image.location)
 
 

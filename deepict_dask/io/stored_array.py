@@ -6,7 +6,6 @@ the array itself, in whatever working directory it stands, and finds the same ar
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import threading
 from collections import OrderedDict
@@ -21,7 +20,8 @@ from deepict_dask.errors import DamagedOutputError, FormatError, WorkError
 from deepict_dask.geometry import Shape
 from deepict_dask.io.location import Location
 from deepict_dask.io.manifest import WAY_OUT, Manifest, Shard
-from deepict_dask.io.zarr_store import metadata_of, open_array, recording_store, strict_store
+from deepict_dask.io.markers import Markers
+from deepict_dask.io.zarr_store import metadata_token, open_array, recording_store, strict_store
 from deepict_dask.kernels.pyramid import mean_pyramid_block
 
 # Open arrays of this process. A handful: those of the stage that is at work.
@@ -93,7 +93,7 @@ class StoredArray:
             np.dtype(array.dtype),
             tuple(array.chunks),
             None if array.shards is None else tuple(array.shards),
-            _token(folder),
+            metadata_token(folder),
             is_strict,
             sparse,
             contents,
@@ -157,7 +157,7 @@ class StoredArray:
             if (array := _opened.get(name)) is not None:
                 _opened.move_to_end(name)
                 return array
-        if not (token := _token(self.folder)):
+        if not (token := metadata_token(self.folder)):
             raise WorkError(
                 f"{self.folder} is not there where this worker runs; all workers must see the run folder under the same "
                 "path (a disk that they share)"
@@ -272,10 +272,13 @@ class ImageWriter:
         Finest first.
     names : tuple of str
         Of the levels within the image.
+    markers : Markers or None
+        Where blocks that are written are noted; None to note none.
     """
 
     levels: tuple[StoredArray, ...]
     names: tuple[str, ...]
+    markers: Markers | None = None
 
     def write(self, region: tuple[slice, ...], block: np.ndarray) -> tuple[Shard, ...]:
         """Write one block.
@@ -295,24 +298,19 @@ class ImageWriter:
         blocks = mean_pyramid_block(block, len(self.levels)) if len(self.levels) > 1 else [block]
         written: list[Shard] = []
         for i, (name, level, values) in enumerate(zip(self.names, self.levels, blocks, strict=True)):
-            if _token(level.folder) != level.token:
-                raise WorkError(
-                    f"{level.folder} is not there where this worker runs, or was replaced; all workers must see the run "
-                    "folder under the same path (a disk that they share)"
-                )
             # Starts are multiples of 2**i by the grid; a last core may end anywhere.
             place = tuple(
                 slice(r.start >> i, (r.start >> i) + n) for r, n in zip(region, values.shape, strict=True)
             )
-            store = recording_store(level.folder)
+            store = recording_store(level.folder, level.token)
             open_array(level.folder, "r+", store=store)[place] = values
             written += [replace(shard, key=f"{name}/{shard.key}") for shard in store.shards.values()]
         return tuple(written)
 
-
-def _token(folder: Location) -> str:
-    content = metadata_of(folder)
-    return hashlib.sha256(content).hexdigest()[:24] if content else ""
+    def note(self, index: tuple[int, ...], part: Any, receipt: tuple[Shard, ...]) -> None:
+        """Note that a block is written, with what its reduction gave."""
+        if self.markers is not None:
+            self.markers.write(index, part, receipt)
 
 
 def _touched(array: StoredArray, key: Any) -> Iterator[tuple[int, ...]]:

@@ -6,6 +6,7 @@ need hard links, that some file systems do not have.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -17,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from deepict_dask.disk import disk_errors
-from deepict_dask.errors import DamagedOutputError, FormatError, MissingFileError
+from deepict_dask.errors import DamagedOutputError, FormatError, MissingFileError, WorkError
 from deepict_dask.io.location import Location
 from deepict_dask.io.manifest import METADATA, WAY_OUT, Shard
 
@@ -52,9 +53,15 @@ def strict_store(path: _Place) -> Any:
     return _stores().strict(os.fspath(path), read_only=True)
 
 
-def recording_store(path: _Place) -> Any:
-    """Make a store to write an array; its attribute ``shards`` is a dict of key to `Shard` of what was written."""
-    return _stores().recording(os.fspath(path))
+def recording_store(path: _Place, token: str) -> Any:
+    """Make a store to write the array that has a token, see `metadata_token`.
+
+    Its attribute ``shards`` is a dict of key to `Shard` of what was written. Where the array is not there, or another
+    one is by now, nothing is written and WorkError is raised.
+    """
+    store = _stores().recording(os.fspath(path))
+    store.token = token
+    return store
 
 
 class _Stores:
@@ -91,13 +98,26 @@ class _Stores:
                     await super().set_if_not_exists(key, value)
 
         class RecordingStore(WritingStore):
-            """Keeps size and digest of every chunk or shard."""
+            """Keeps size and digest of every chunk or shard; writes none into another array than it was made for."""
 
             def __init__(self, root: Path | str, *, read_only: bool = False) -> None:
                 super().__init__(root, read_only=read_only)
                 self.shards: dict[str, Shard] = {}
+                self.token = ""
+
+            async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
+                # Whole shards are written. What lies there, perhaps torn by a power cut, is not merged with.
+                if key.rpartition("/")[2] not in METADATA:
+                    return None
+                return await super().get(key, *args, **kwargs)
 
             async def set(self, key: str, value: Any) -> None:
+                # At the last moment: a task that was stopped may go on when its image has long been made anew.
+                if metadata_token(self.root) != self.token:
+                    raise WorkError(
+                        f"{self.root} is not there where this worker runs, or was replaced; all workers must see the run "
+                        "folder under the same path (a disk that they share)"
+                    )
                 await super().set(key, value)
                 if key.rpartition("/")[2] not in METADATA:
                     self.shards[key] = Shard.of(key, value.as_buffer_like())
@@ -140,13 +160,14 @@ def open_array(path: _Place, mode: str = "r", *, store: Any = None) -> Any:
         ) from error
 
 
-def metadata_of(path: _Place) -> bytes:
-    """Read the metadata file of an array; empty where there is none."""
-    for name in ("zarr.json", ".zarray"):
-        file = Location.of(path) / name
-        if file.is_file():
-            return file.read_bytes()
-    return b""
+def metadata_token(path: _Place) -> str:
+    """Identify an array by its metadata, attributes included; empty where there is none."""
+    folder = Location.of(path)
+    for names in (("zarr.json",), (".zarray", ".zattrs")):
+        if (folder / names[0]).is_file():
+            content = b"".join((folder / name).read_bytes() for name in names if (folder / name).is_file())
+            return hashlib.sha256(content).hexdigest()[:24] if content else ""
+    return ""
 
 
 def read_group_file(path: _Place) -> tuple[str, dict[str, Any] | None]:

@@ -236,7 +236,7 @@ def _count(
         is_mask=volume.is_mask,
     )
     with reporter.progress("evaluate", volume.name, parts.size) as advance:
-        return add_counts(execute(parts, advance=advance))
+        return add_counts(execute(parts, advance, name=f"evaluate-{volume.name}"))
 
 
 def _scores(class_name: str, tomogram: str, counts: Sequence[VoxelCounts]) -> Scores:

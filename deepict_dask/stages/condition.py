@@ -82,7 +82,7 @@ def condition(tomogram: Image, settings: IngestSettings, work: Work, *, is_ours:
             done.append(1)
             of = f" {len(done)} of {n_passes}" if n_passes > 1 else ""
             with work.reporter.progress(f"statistics{of}", tomogram.name, parts.size) as advance:
-                return execute(parts, advance=advance)
+                return execute(parts, advance, name=f"statistics-{tomogram.name}", priority=work.priority)
 
         shown, statistics, (first, occurrences) = measure(
             tomogram.array, run, **asked, first=tomogram.statistics

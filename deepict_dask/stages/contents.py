@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import dask.array as da
 import numpy as np
@@ -22,7 +23,6 @@ from deepict_dask.io.source import Source
 from deepict_dask.io.staging import staging_memory
 from deepict_dask.kernels.checksum import block_digest, volume_checksum
 from deepict_dask.provenance import FileInput
-from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.work import Work
 
 
@@ -64,7 +64,7 @@ class BlockContents:
 
 
 @contextmanager
-def plain(source: Source, scratch: Location, core: Shape, reporter: Reporter) -> Iterator[Source]:
+def plain(source: Source, scratch: Location, core: Shape, work: Work) -> Iterator[Source]:
     """Give a source that workers can read by region: itself, or a plain copy of what is packed or in huge chunks.
 
     Parameters
@@ -75,8 +75,8 @@ def plain(source: Source, scratch: Location, core: Shape, reporter: Reporter) ->
         Folder that every worker sees; the copy lies there and is removed at the end.
     core : (int, int, int)
         What one task reads, (z, y, x) voxels.
-    reporter : Reporter
-        Is told what takes a while.
+    work : Work
+        Its reporter is told what takes a while.
 
     Raises
     ------
@@ -88,11 +88,12 @@ def plain(source: Source, scratch: Location, core: Shape, reporter: Reporter) ->
         check_chunk(source, None if cluster is None else cluster.memory)
         done = "unpacked" if source.is_packed else "decoded, since its chunks are larger than a block,"
         n_bytes = math.prod(source.shape) * source.dtype.itemsize
-        reporter.say(f"{source.path} is {done} into {scratch} ({n_bytes / 1e9:.2g} GB) while it is read")
-        with source.unpacked(scratch.make_folder(), execute_one) as copy:
+        work.reporter.say(f"{source.path} is {done} into {scratch} ({n_bytes / 1e9:.2g} GB) while it is read")
+        run = partial(execute_one, name=f"unpack-{source.name}", priority=work.priority)
+        with source.unpacked(scratch.make_folder(), run) as copy:
             for sentence in copy.warnings:
                 if sentence not in source.warnings:  # what only the unpacked file shows
-                    reporter.warn(sentence)
+                    work.reporter.warn(sentence)
             yield copy
     else:
         yield source
@@ -135,10 +136,12 @@ def read_contents(source: Source, work: Work, scratch: Location) -> tuple[FileIn
     """
     file = file_of(source)
     grid = storage_grid(source.shape)
-    with plain(source, scratch, grid.core, work.reporter) as readable:
+    with plain(source, scratch, grid.core, work) as readable:
         voxels = da.from_array(readable, chunks=grid.chunks, asarray=False)
         with work.reporter.progress("read", source.name, grid.n_blocks) as advance:
-            parts: list[BlockContents] = execute(per_block(_contents, voxels), advance=advance)
+            parts: list[BlockContents] = execute(
+                per_block(_contents, voxels), advance, name=f"read-{source.name}", priority=work.priority
+            )
     check_untouched(source, file)
     checksum = volume_checksum((p.digest for p in parts), source.shape, source.dtype)
     return replace(file, checksum=checksum), sum(p.n_positive for p in parts)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import dask
 import numpy as np
 
 from deepict_dask.config import EqualizeSettings, IngestSettings
 from deepict_dask.engine.conditioning import measure
 from deepict_dask.engine.equalize import equalize_deepict, equalize_physical
-from deepict_dask.engine.execute import execute
+from deepict_dask.engine.execute import execute, execute_lazy
 from deepict_dask.engine.shown import conditioned, with_holes
 from deepict_dask.engine.spectrum import extract_spectrum
 from deepict_dask.errors import InputError
@@ -55,14 +56,18 @@ class Target:
     file: FileInput
     source: Source | None = None
     _spectrum: Spectrum | None = field(default=None, repr=False)
+    # Tomograms that are in work at once share it: one reads, the others wait.
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def spectrum(self) -> Spectrum:
         """Give the spectrum; the first time for a tomogram this computes."""
-        if self._spectrum is None:
-            assert self.source is not None
-            spectrum = extract_spectrum(self.source, self.source.voxel_size, self.convention).compute()
-            self._spectrum = _finite(spectrum, f"the target {self.source.path}")
-        return self._spectrum
+        with self._lock:
+            if self._spectrum is None:
+                assert self.source is not None
+                lazy = extract_spectrum(self.source, self.source.voxel_size, self.convention)
+                spectrum = execute_lazy(lazy, name=f"spectrum-{self.source.name}")
+                self._spectrum = _finite(spectrum, f"the target {self.source.path}")
+            return self._spectrum
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -77,11 +82,12 @@ class Target:
 
     def read(self, before: FileInput | None, work: Work, scratch: Location) -> FileInput:
         """Give the file with its checksum: the one that is known if it was not touched, else it is read."""
-        if self.file.checksum is None and self.source is not None:
-            self.file = self.known_file(before)
-            if self.file.checksum is None:
-                self.file, _ = read_contents(self.source, work, scratch)
-        return self.file
+        with self._lock:
+            if self.file.checksum is None and self.source is not None:
+                self.file = self.known_file(before)
+                if self.file.checksum is None:
+                    self.file, _ = read_contents(self.source, work, scratch)
+            return self.file
 
 
 def open_target(settings: EqualizeSettings) -> Target | None:
@@ -129,7 +135,8 @@ def spectrum_of_file(
         source.require_voxel_size()
     reporter = reporter or Reporter()
     asked = settings.conditions
-    shown, statistics, (first, occurrences) = measure(source, execute, **asked)
+    compute = partial(execute, name=f"spectrum-{source.name}")
+    shown, statistics, (first, occurrences) = measure(source, compute, **asked)
     for sentence in (
         *(source.warnings if convention == "physical" else source.volume.warnings),
         *doubts(first, occurrences, source.name, source.dtype, asked),
@@ -146,7 +153,7 @@ def spectrum_of_file(
         maximum=statistics.maximum,
         has_holes=shown.ignore_value is not None,
     )
-    return _finite(spectrum.compute(), source.path)
+    return _finite(execute_lazy(spectrum, name=f"spectrum-{source.name}"), source.path)
 
 
 def _finite(spectrum: Spectrum, what: str) -> Spectrum:
@@ -214,10 +221,12 @@ def equalize(
             threads=work.threads or 1,
         )
     else:
-        (spectrum,) = dask.compute(
+        spectrum = execute_lazy(
             extract_spectrum(
                 source, tomogram.voxel_size, "physical", mean=statistics.mean, has_holes=ignored is not None
-            )
+            ),
+            name=f"spectrum-{tomogram.name}",
+            priority=work.priority,
         )
         gain = physical_gain(spectrum, target.spectrum(), settings.cutoff, settings.smooth)
         halo, error = choose_halo(gain, spectrum)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from deepict_dask.errors import DamagedOutputError, OutputExistsError
 from deepict_dask.io.location import Location
 from deepict_dask.io.manifest import GROUP, METADATA, WAY_OUT
+from deepict_dask.io.markers import PREFIX, remove_markers
 from deepict_dask.io.ome_zarr import KEY, Image, open_image
 from deepict_dask.io.zarr_store import read_group_file
 from deepict_dask.provenance import Provenance
@@ -33,7 +34,7 @@ def is_finished(output: Location, expected: Provenance, *, overwrite: bool) -> b
     -------
     bool
         True if it is there, whole, and made by the same: there is nothing to do. Otherwise the
-        place is free: what a killed process left is removed.
+        place is free, or holds what a killed process left of the same, with which `unfinished` goes on.
 
     Raises
     ------
@@ -50,11 +51,32 @@ def is_finished(output: Location, expected: Provenance, *, overwrite: bool) -> b
         output.remove()
         return False
     if refused is None:
+        remove_markers(output)  # of a process that was killed between its last mark and this
         return True
     if refused and not overwrite:
         raise OutputExistsError(refused)
-    output.remove()
+    image = None if refused else open_own(output)
+    made = None if image is None else image.provenance
+    if made is None or made.difference(expected) is not None:
+        output.remove()
     return False
+
+
+def unfinished(output: Location, edition: str) -> Image | None:
+    """Open what a killed process left of an image, if it is of the same edition; what is not is removed.
+
+    Raises
+    ------
+    OutputExistsError
+        If something else is there.
+    """
+    image = open_own(output)
+    if image is not None and image.is_complete:
+        raise OutputExistsError(f"{output} is finished already; use --overwrite to make it again")
+    if image is not None and image.is_edition(edition):
+        return image
+    output.remove()
+    return None
 
 
 def remove_own(output: Location) -> None:
@@ -132,7 +154,7 @@ def open_own(output: Location) -> Image | None:
             if attributes[KEY].get("complete") is not True:
                 return None
             raise DamagedOutputError(f"{output} is damaged ({_reason(error)}); {WAY_OUT}") from error
-    if names <= {*METADATA, GROUP} | {name for name in names if _LEVEL.fullmatch(name)}:
+    if all(n in {*METADATA, GROUP} or _LEVEL.fullmatch(n) or n.startswith(PREFIX) for n in names):
         raise DamagedOutputError(
             f"{output} is damaged: its metadata ({file}) is missing or cannot be read; {WAY_OUT}"
         )

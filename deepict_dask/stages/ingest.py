@@ -179,7 +179,7 @@ def _write(
         return attributes if origin is None else attributes | {"origin": origin}
 
     form = Form("tomogram", source.name, source.voxel_size, grid.core, settings.zarr_version)
-    with plain(source, output.parent, grid.core, work.reporter) as readable:
+    with plain(source, output.parent, grid.core, work) as readable:
         voxels = map_overlap(np.asarray, readable, grid, (0, 0, 0), dtype=source.dtype)
         return write_image(output, voxels, form, made_by, work, reduce=_reduce, finish=finish)
 

@@ -48,7 +48,7 @@ class MapBlocks:
 
 
 def block_in_effect(settings: SegmentSettings, output: Location) -> int:
-    """Give the block that is set, else that of the map that is there, else the default.
+    """Give the block that is set, else that of the map that is there (finished, or begun and killed), else the default.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def block_in_effect(settings: SegmentSettings, output: Location) -> int:
         image = open_own(output)
     except DamagedOutputError:
         return DEFAULT  # whoever compares the map says so
-    made_by = image.provenance if image is not None and image.is_complete else None
+    made_by = None if image is None else image.provenance
     block = None if made_by is None else made_by.settings.get("block")
     return block if type(block) is int else DEFAULT
 

@@ -174,7 +174,7 @@ def _blocks_to_compute(tomogram: Image, grid: BlockGrid, work: Work) -> list[Sha
         return None
     parts = empty_blocks(tomogram.array, grid, value)
     with work.reporter.progress("look", tomogram.name, parts.size) as advance:
-        is_empty = execute(parts, advance=advance)
+        is_empty = execute(parts, advance, name=f"look-{tomogram.name}", priority=work.priority)
     blocks = [block for block, empty in zip(grid, is_empty, strict=True) if not empty]
     if len(blocks) == grid.n_blocks:
         return None

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
 from deepict_dask import __version__
-from deepict_dask.engine.execute import Written, execute, written
+from deepict_dask.engine.execute import execute
+from deepict_dask.engine.written import Written, recalled, written
 from deepict_dask.geometry import Shape
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, create_image, finish_image
 from deepict_dask.provenance import Provenance
+from deepict_dask.stages.finished import unfinished
 from deepict_dask.stages.work import Work
 from deepict_dask.tomogram import VoxelSize
 
@@ -68,7 +73,8 @@ def write_image(
     Parameters
     ----------
     location : Location
-        The group to make; must be free.
+        The group to make; must be free, or hold what a killed process left of it: then only the blocks that are not
+        there are computed.
     voxels : dask.array.Array, shape (z, y, x) or (class, z, y, x)
         Chunked as the form's cores.
     form : Form
@@ -90,7 +96,31 @@ def write_image(
     Image
         Complete.
     """
-    image = create_image(
+    image = _begin(location, voxels, form, made_by)
+    blocks = _written(image, voxels, made_by.stage, work, reduce)
+    try:
+        attributes = finish([b.part for b in blocks])
+    except Exception:
+        location.remove()
+        raise
+    work.check_claim()
+    shards = [shard for b in blocks for shard in b.receipt]
+    return finish_image(image, shards, computed, **{**attributes, "package_version": __version__})
+
+
+def edition_of(made_by: Provenance, form: Form, shape: Sequence[int], dtype: np.dtype) -> str:
+    """Identify all that decides on the bytes of an image: what it is made from, what it looks like, this version."""
+    facts = [__version__, made_by.digest, asdict(form), list(shape), np.dtype(dtype).str]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _begin(location: Location, voxels: da.Array, form: Form, made_by: Provenance) -> Image:
+    """Go on with what a killed process left of the same image, or make an empty one."""
+    edition = edition_of(made_by, form, voxels.shape, voxels.dtype)
+    image = unfinished(location, edition)
+    if image is not None:
+        return image
+    return create_image(
         location,
         shape=voxels.shape,
         dtype=voxels.dtype,
@@ -102,18 +132,31 @@ def write_image(
         kind=form.kind,
         classes=list(form.classes) or None,
         made_by=made_by,
+        edition=edition,
     )
+
+
+def _written(
+    image: Image, voxels: da.Array, stage: str, work: Work, reduce: Callable[..., Any]
+) -> list[Written]:
+    """Compute and write the blocks that are not there yet; gives all, in C order."""
     parts = written(voxels, image.writer, reduce)
-    with work.reporter.progress(made_by.stage, form.name, parts.size) as advance:
-        blocks: list[Written] = execute(parts, advance=advance)
-    try:
-        attributes = finish([b.part for b in blocks])
-    except Exception:
-        location.remove()
-        raise
-    work.check_claim()
-    shards = [shard for b in blocks for shard in b.receipt]
-    return finish_image(image, shards, computed, **{**attributes, "package_version": __version__})
+    compute = partial(execute, name=f"{stage}-{image.name}", priority=work.priority)
+    markers = image.markers
+    noted = [] if markers is None else markers.indices()
+    with work.reporter.progress(stage, image.name, parts.size) as advance:
+        blocks: dict[tuple[int, ...], Written] = {}
+        if markers is not None and noted:
+            # On the workers, beside the bytes: every shard is read.
+            looked = compute(recalled(markers.read, noted))
+            blocks = {index: found for index, found in zip(noted, looked, strict=True) if found is not None}
+            advance(len(blocks))
+            work.reporter.say(
+                f"{image.name}: {len(blocks)} of {parts.size} blocks of {stage} are there already"
+            )
+        missing = [index for index in np.ndindex(parts.numblocks) if index not in blocks]
+        blocks |= zip(missing, compute(parts, advance, blocks=missing), strict=True)
+    return [blocks[index] for index in np.ndindex(parts.numblocks)]
 
 
 def nothing(block: np.ndarray, index: tuple[int, ...]) -> None:

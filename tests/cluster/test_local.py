@@ -150,3 +150,40 @@ def test_a_script_without_a_guard_is_told_of_it(tmp_path):
     assert done.stderr.splitlines()[-1].endswith("put what it does under `if __name__ == '__main__':`")
     piped = subprocess.run([sys.executable, "-"], input=UNGUARDED, check=False, **options)
     assert piped.returncode == 1 and "standard input" in piped.stderr.splitlines()[-1]
+
+
+DYING = """
+import os, sys, time
+import dask.array as da
+from deepict_dask.cluster import connect, local
+from deepict_dask.config import ClusterSettings
+from deepict_dask.engine.execute import execute, per_block
+local.MOST_DEATHS = 2
+def dies_now_and_then(block, index, seen):
+    time.sleep(0.3)
+    mark = f"{seen}/{index[0]}"
+    every = int(sys.argv[1])
+    if every == 1 or index[0] % every == 0 and not os.path.exists(mark):
+        open(mark, "w").close()
+        os._exit(3)
+    return index[0]
+if __name__ == "__main__":
+    with connect(ClusterSettings(workers=1, threads=1, memory_limit="1GB")):
+        print(sum(execute(per_block(dies_now_and_then, da.zeros(16, chunks=1), seen=sys.argv[2]))))
+"""
+
+
+@pytest.mark.parametrize(("every", "ends"), [(3, True), (1, False)])
+def test_deaths_of_workers_end_a_run_only_if_no_block_is_finished_between_them(tmp_path, every, ends):
+    script = DYING.replace("sys.argv[1]", repr(str(every))).replace("sys.argv[2]", repr(str(tmp_path)))
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    if ends:
+        assert done.stdout.split() == [str(sum(range(16)))], done.stderr[-2000:]
+        assert len([f for f in tmp_path.iterdir() if f.name.isdigit()]) == 6
+    else:
+        assert "workers died 2 times in a minute" in done.stderr, done.stdout

@@ -13,9 +13,10 @@ from deepict_dask.errors import DamagedOutputError, OutputExistsError
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import create_image, finish_image
 from deepict_dask.provenance import Provenance
-from deepict_dask.stages.finished import is_finished
+from deepict_dask.stages.finished import is_finished, unfinished
 
 MADE = Provenance("segment", {}, {"tiling": "exact"})
+EDITION = "e" * 64
 OTHER = Provenance("segment", {}, {"tiling": "deepict"})
 
 
@@ -30,6 +31,7 @@ def write(path: Path, *, finish: bool = True, version: str = "0.5") -> Location:
         n_levels=1,
         made_by=MADE,
         version=version,
+        edition=EDITION,
     )
     if finish:
         region = (slice(0, 8),) * 3
@@ -50,10 +52,44 @@ def test_a_complete_output_made_by_the_same_is_kept(tmp_path, overwrite, version
     assert sorted((f, os.stat(tmp_path / "a.zarr" / f).st_mtime_ns) for f, _ in output.files()) == before
 
 
-def test_an_incomplete_output_is_cleared_away(tmp_path):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_incomplete_output_stays_only_for_who_goes_on_with_the_same(tmp_path, overwrite):
     output = write(tmp_path / "a.zarr", finish=False)
-    assert not is_finished(output, MADE, overwrite=False)
+    assert not is_finished(output, MADE, overwrite=overwrite)
+    assert unfinished(output, EDITION).attributes["edition"] == EDITION
+    assert not is_finished(output, OTHER, overwrite=overwrite)
     assert not output.exists()
+
+
+@pytest.mark.parametrize("what", ["edition", "level", "level of another edition"])
+def test_an_incomplete_output_of_another_edition_is_cleared_away(tmp_path, what):
+    output = write(tmp_path / "a.zarr", finish=False)
+    if what == "level":
+        (tmp_path / "a.zarr" / "0" / "zarr.json").unlink()
+    elif what != "edition":
+        file = tmp_path / "a.zarr" / "0" / "zarr.json"
+        file.write_text(file.read_text().replace(EDITION, "f" * 64))
+    assert unfinished(output, "f" * 64 if what == "edition" else EDITION) is None
+    assert not output.exists()
+
+
+def test_a_finished_output_is_never_gone_on_with(tmp_path):
+    output = write(tmp_path / "a.zarr")
+    with pytest.raises(OutputExistsError, match="finished already"):
+        unfinished(output, EDITION)
+    assert output.exists()
+
+
+def test_markers_that_a_killed_process_left_in_a_finished_output_go(tmp_path):
+    output = write(tmp_path / "a.zarr")
+    (tmp_path / "a.zarr" / ".blocks-0123").mkdir()
+    (tmp_path / "a.zarr" / ".blocks-0123" / "0.0.0").write_bytes(b"x")
+    assert is_finished(output, MADE, overwrite=False)
+    assert not (tmp_path / "a.zarr" / ".blocks-0123").exists()
+    (tmp_path / "a.zarr" / ".blocks-0123").mkdir()
+    (tmp_path / "a.zarr" / "zarr.json").unlink()
+    with pytest.raises(DamagedOutputError, match="metadata"):
+        is_finished(output, MADE, overwrite=False)
 
 
 def test_other_settings_are_refused_by_name_unless_overwritten(tmp_path):
@@ -90,8 +126,12 @@ def _state(path: Path, state: str) -> None:
 )
 def test_a_kill_at_any_moment_does_not_stand_in_the_way(tmp_path, state):
     _state(tmp_path / "a.zarr", state)
-    assert not is_finished(Location.of(tmp_path / "a.zarr"), MADE, overwrite=False)
-    write(tmp_path / "a.zarr")
+    output = Location.of(tmp_path / "a.zarr")
+    assert not is_finished(output, MADE, overwrite=False)
+    if unfinished(output, EDITION) is None:
+        write(tmp_path / "a.zarr")
+    else:
+        assert state == "no manifest"
 
 
 @pytest.mark.parametrize("name", ["zarr.json", "0/c/0/0/0", "0/zarr.json", "manifest/zarr.json"])

@@ -134,7 +134,7 @@ def _find_particles(
     )
     with work.reporter.progress("pick", job.tomogram, parts.size) as advance:
         return reduce_components(
-            execute(parts, advance=advance),
+            execute(parts, advance, name=f"pick-{job.tomogram}", priority=work.priority),
             probability.spatial_shape,
             min_size=rules.min_size,
             max_size=rules.max_size,
