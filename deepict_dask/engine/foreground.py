@@ -98,10 +98,15 @@ def block_start(block_info: Any, rule: Rule) -> Shape:
 
 def block_mask(*blocks: np.ndarray, rule: Rule, block_info: Any = None) -> np.ndarray:
     """Mark the foreground of a block of the map, and of the region where there is one."""
-    start = block_start(block_info, rule)
-    mask = threshold_block(blocks[0], rule.threshold, start, rule.scale)
-    if len(blocks) > 1:
-        region = blocks[1]
+    return foreground_of(blocks[0], block_start(block_info, rule), rule, *blocks[1:])
+
+
+def foreground_of(
+    levels: np.ndarray, start: Shape, rule: Rule, region: np.ndarray | None = None
+) -> np.ndarray:
+    """Mark the foreground of a block that begins somewhere in the tomogram."""
+    mask = threshold_block(levels, rule.threshold, start, rule.scale)
+    if region is not None:
         if region.dtype.kind == "f" and np.isnan(region).any():
             raise InputError(
                 "the region mask holds NaN, which is neither inside nor outside; write 0 where nothing is inside"

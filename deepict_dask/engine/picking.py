@@ -1,7 +1,7 @@
 """Pick particles: threshold, label, reduce, filter by size.
 
-A probability map becomes one small report per block, lazily (:func:`component_parts`), so that it
-can be computed in one go with storing the map; the reports become a table (:func:`reduce_parts`).
+A probability map becomes one small report per block, lazily (:func:`component_parts`), or where the block is
+computed (:mod:`deepict_dask.engine.searches`); the reports become a table (:func:`reduce_parts`).
 :func:`pick` does both.
 """
 
@@ -15,10 +15,10 @@ import numpy as np
 
 from deepict_dask.engine.foreground import (
     Rule,
-    block_mask,
     block_start,
     check_picking,
     check_sizes,
+    foreground_of,
     prepared,
     segmentation,
 )
@@ -38,6 +38,7 @@ __all__ = [
     "Reduced",
     "check_picking",
     "component_parts",
+    "components_of",
     "pick",
     "reduce_components",
     "reduce_parts",
@@ -116,8 +117,8 @@ def component_parts(
 
     Notes
     -----
-    Lazy; no halo; one task per block of the map (and what reading the region needs). To store the
-    map in the same pass: ``dask.compute(da.store(..., compute=False), parts)``.
+    Lazy; no halo; one task per block of the map (and what reading the region needs). In the pass that computes
+    and stores a map, its blocks are searched by `deepict_dask.engine.searches.map_part`.
     """
     rule, arrays = prepared(probability, threshold, connectivity, border, region, scale, shape, origin)
     return arrays[
@@ -280,8 +281,24 @@ def pick(
 
 
 def _block_part(*blocks: np.ndarray, rule: Rule, block_info: Any = None) -> np.ndarray:
-    mask = block_mask(*blocks, rule=rule, block_info=block_info)
-    start = block_start(block_info, rule)
-    return boxed(
-        block_components(mask, blocks[0], start, rule.shape, connectivity=rule.connectivity, scale=rule.scale)
-    )
+    return boxed(components_of(blocks[0], block_start(block_info, rule), rule, *blocks[1:]))
+
+
+def components_of(
+    levels: np.ndarray, start: Shape, rule: Rule, region: np.ndarray | None = None
+) -> BlockComponents:
+    """Reduce one block of a map, which begins somewhere in the tomogram, to a report on its components.
+
+    Parameters
+    ----------
+    levels : array, shape (z, y, x)
+        Probabilities, or the levels that they are stored as.
+    start : (int, int, int)
+        Where the block begins.
+    rule : Rule
+        What is foreground.
+    region : array, shape (z, y, x), optional
+        Of the same block: where it is not above 0 is no foreground.
+    """
+    mask = foreground_of(levels, start, rule, region)
+    return block_components(mask, levels, start, rule.shape, connectivity=rule.connectivity, scale=rule.scale)

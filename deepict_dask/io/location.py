@@ -267,10 +267,11 @@ class Location:
             with disk_errors(self.local_path()):
                 partial.write_bytes(data)
                 os.replace(partial, self.local_path())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         finally:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(NotADirectoryError):
+                partial.unlink(missing_ok=True)
 
     def write_json(self, content: Any) -> Location:
         """Write a JSON file, whole or not at all."""

@@ -166,7 +166,8 @@ def _mask(
     values = tuple(labels.values) if labels.values else None
     what = f"the mask of class {class_name!r}"
     source, mask = open_mask(labels.path, image.grid, ingested.grid, what=what, values=values)
-    file, n_inside = read_contents(source, work, folder)
+    contents = read_contents(source, work, folder)
+    file, n_inside = contents.file, contents.n_positive
     n_voxels = int(np.prod(source.shape))
     if n_inside == n_voxels and values is None:
         raise InputError(

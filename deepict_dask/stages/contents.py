@@ -57,10 +57,34 @@ class BlockContents:
         Of its voxels.
     n_positive : int
         Voxels above 0.
+    n_nan : int
+        Voxels that are NaN.
+    n_between : int
+        Voxels between 0 and 1, without these.
     """
 
     digest: bytes
     n_positive: int
+    n_nan: int
+    n_between: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds.
+
+    Attributes
+    ----------
+    file : FileInput
+        With the checksum of its voxels.
+    n_positive, n_nan, n_between : int
+        As of `BlockContents`.
+    """
+
+    file: FileInput
+    n_positive: int
+    n_nan: int
+    n_between: int
 
 
 @contextmanager
@@ -110,7 +134,7 @@ def check_chunk(source: Source, limit: int | None) -> None:
         )
 
 
-def read_contents(source: Source, work: Work, scratch: Location) -> tuple[FileInput, int]:
+def read_contents(source: Source, work: Work, scratch: Location) -> Contents:
     """Read all voxels of a file once, on the workers.
 
     Parameters
@@ -121,13 +145,6 @@ def read_contents(source: Source, work: Work, scratch: Location) -> tuple[FileIn
         Follows the blocks.
     scratch : Location
         Folder for a plain copy, where one is needed.
-
-    Returns
-    -------
-    file : FileInput
-        With the checksum of the voxels.
-    n_positive : int
-        Voxels above 0.
 
     Raises
     ------
@@ -144,7 +161,12 @@ def read_contents(source: Source, work: Work, scratch: Location) -> tuple[FileIn
             )
     check_untouched(source, file)
     checksum = volume_checksum((p.digest for p in parts), source.shape, source.dtype)
-    return replace(file, checksum=checksum), sum(p.n_positive for p in parts)
+    return Contents(
+        replace(file, checksum=checksum),
+        sum(p.n_positive for p in parts),
+        sum(p.n_nan for p in parts),
+        sum(p.n_between for p in parts),
+    )
 
 
 def check_untouched(source: Source, file: FileInput) -> None:
@@ -156,4 +178,10 @@ def check_untouched(source: Source, file: FileInput) -> None:
 
 
 def _contents(block: np.ndarray, index: tuple[int, ...]) -> BlockContents:
-    return BlockContents(block_digest(block), int(np.count_nonzero(block > 0)))
+    is_float = block.dtype.kind == "f"
+    return BlockContents(
+        block_digest(block),
+        int(np.count_nonzero(block > 0)),
+        int(np.count_nonzero(np.isnan(block))) if is_float else 0,
+        int(np.count_nonzero((block > 0) & (block < 1))) if is_float else 0,
+    )

@@ -86,7 +86,7 @@ class Target:
             if self.file.checksum is None and self.source is not None:
                 self.file = self.known_file(before)
                 if self.file.checksum is None:
-                    self.file, _ = read_contents(self.source, work, scratch)
+                    self.file = read_contents(self.source, work, scratch).file
             return self.file
 
 

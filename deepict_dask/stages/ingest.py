@@ -62,8 +62,7 @@ def ingest(source: Source, output: Location, settings: IngestSettings, work: Wor
     before = finished.provenance if finished is not None and finished.is_complete else None
     made_by = made_by_ingest(source, settings, before)
     if before is not None and made_by.file("source").checksum is None:  # type: ignore[union-attr]
-        file, _ = read_contents(source, work, output.parent)
-        made_by = made_by.with_file("source", file)
+        made_by = made_by.with_file("source", read_contents(source, work, output.parent).file)
     if is_finished(output, made_by, overwrite=work.overwrite):
         work.keep("ingest")
         if before != made_by:

@@ -85,19 +85,24 @@ class Mask:
         token = self.source.__dask_tokenize__()
         return "mask", token, self.shape, self.factor, self.threshold, self.scale, self.channel, self.values
 
+    def check_values(self, *, has_nan: bool, has_between: bool) -> None:
+        """Refuse values that say neither inside nor outside; InputError if there are any."""
+        if has_nan:
+            raise InputError(
+                f"{self.name} holds NaN, which is neither inside nor outside; write 0 where nothing is inside"
+            )
+        if self.threshold is None and has_between:
+            raise InputError(
+                f"{self.name} holds values between 0 and 1, such as probabilities; {self.way_out}"
+            )
+
     def _read(self, region: tuple[slice, ...]) -> np.ndarray:
         return np.asarray(self.source[region if self.channel is None else (self.channel, *region)])
 
     def _inside(self, values: np.ndarray) -> np.ndarray:
         if values.dtype.kind == "f":
-            if np.isnan(values).any():
-                raise InputError(
-                    f"{self.name} holds NaN, which is neither inside nor outside; write 0 where nothing is inside"
-                )
-            if self.threshold is None and ((values > 0) & (values < 1)).any():
-                raise InputError(
-                    f"{self.name} holds values between 0 and 1, such as probabilities; {self.way_out}"
-                )
+            has_between = bool(((values > 0) & (values < 1)).any())
+            self.check_values(has_nan=bool(np.isnan(values).any()), has_between=has_between)
         if self.values is not None:
             return np.isin(values, self.values).astype(np.uint8)
         if self.scale is not None:

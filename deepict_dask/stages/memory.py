@@ -26,6 +26,8 @@ USABLE = 0.85
 FOREGROUND = 1 / 8
 # Pieces of the global FFT of a large tomogram, complex64.
 _PENCIL = 2**27
+# Bytes per voxel of a map in float32 and of a region mask.
+_STORED = 4 + 1
 # Voxels that are counted at a time.
 _SLAB = 2**21
 
@@ -234,14 +236,16 @@ def segment(
     -------
     Memory
         Once ``V * a`` with a the network's activations per voxel; per thread ``V * (i + 8) + 8 * C`` with C the core's
-        voxels times the classes.
+        voxels times the classes, or if that is more ``4 * C`` and what picking takes, for which the block is searched
+        before it is let go.
     """
     padded = _padded(core, halo)
     voxels = 64**3 * (core[2] // 40) if in_boxes else padded
     base = BASE_TORCH if runtime == "torch" else BASE
     results = math.prod(core) * architecture.out_classes
     once = base + voxels * architecture.activation_bytes(runtime)
-    return _memory(once, padded * (itemsize + 8) + 8 * results, threads)
+    picking = 4 * results + pick(core, _STORED, 1).per_thread
+    return _memory(once, max(padded * (itemsize + 8) + 8 * results, picking), threads)
 
 
 def shown_bytes(tomogram: Image) -> int:

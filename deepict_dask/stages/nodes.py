@@ -123,10 +123,11 @@ class EqualizeStep:
 
 @dataclass(frozen=True)
 class SegmentStep:
-    """A network over a tomogram."""
+    """A network over a tomogram, whose blocks are searched for what is picked next."""
 
     model: Model
     settings: SegmentSettings
+    jobs: tuple[PickJob, ...] = ()
 
     def look(self, inputs: Sequence[Provenance], output: Location) -> Look:
         """Look at the image."""
@@ -137,7 +138,7 @@ class SegmentStep:
 
     def run(self, inputs: Sequence[Image], output: Location, work: Work) -> Image:
         """Compute the map."""
-        return segment(inputs[0], output, self.model, self.settings, work)
+        return segment(inputs[0], output, self.model, self.settings, work, self.jobs)
 
 
 @dataclass(frozen=True)

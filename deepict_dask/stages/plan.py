@@ -95,7 +95,14 @@ class TomogramPlan:
         """Give the plan up to a stage; rescaling comes with equalization and with networks."""
         order: tuple[Stage, ...] = ("ingest", "rescale", "equalize", "segment", "pick")
         kept = order[: order.index(stage) + 1]
-        return replace(self, nodes=tuple(n for n in self.nodes if n.stage in kept))
+        nodes = (n for n in self.nodes if n.stage in kept)
+        # Nobody asks a map's blocks for particles that are not to be picked.
+        if "pick" not in kept:
+            nodes = (
+                replace(n, step=replace(n.step, jobs=())) if isinstance(n.step, SegmentStep) else n
+                for n in nodes
+            )
+        return replace(self, nodes=tuple(nodes))
 
     def look(self) -> Iterator[tuple[Node, Look]]:
         """Say what stands of each node already, without changing anything.
@@ -166,13 +173,6 @@ def plan_tomogram(
             raise InputError(
                 f"two networks of {name} are called {network.name!r}, so their outputs would be the same; name them"
             )
-        nodes[mapped] = Node(
-            mapped,
-            "segment",
-            SegmentStep(network.model, network.segment),
-            folder / f"probability{end}.zarr",
-            (prepared,),
-        )
         jobs = pick_jobs(
             name,
             network.model.classes,
@@ -181,6 +181,13 @@ def plan_tomogram(
             folder,
             network.pick,
             f"particles{end}",
+        )
+        nodes[mapped] = Node(
+            mapped,
+            "segment",
+            SegmentStep(network.model, network.segment, tuple(jobs)),
+            folder / f"probability{end}.zarr",
+            (prepared,),
         )
         pick_step = PickStep(network.pick, tuple(jobs), f"particles{end}")
         nodes[picked] = Node(picked, "pick", pick_step, folder, (mapped,))

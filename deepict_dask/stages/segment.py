@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-
-import numpy as np
+from functools import partial
 
 from deepict_dask.config import SegmentSettings
 from deepict_dask.engine.execute import execute
+from deepict_dask.engine.searches import MapPart, map_part
 from deepict_dask.engine.segment import empty_blocks
 from deepict_dask.engine.segment import segment as segment_lazily
 from deepict_dask.errors import InputError
@@ -23,13 +23,22 @@ from deepict_dask.provenance import Provenance
 from deepict_dask.stages import memory
 from deepict_dask.stages.finished import is_finished
 from deepict_dask.stages.map_blocks import block_in_effect, choose_blocks
+from deepict_dask.stages.picking.ahead import keep_ahead, look_ahead
+from deepict_dask.stages.picking.jobs import PickJob
 from deepict_dask.stages.run_folder import note_effective
 from deepict_dask.stages.work import Work
 from deepict_dask.stages.write_image import Attributes, Form, write_image
 from deepict_dask.tomogram import by
 
 
-def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSettings, work: Work) -> Image:
+def segment(
+    tomogram: Image,
+    output: Location,
+    model: Model,
+    settings: SegmentSettings,
+    work: Work,
+    jobs: Sequence[PickJob] = (),
+) -> Image:
     """Compute and store the probability map of a tomogram.
 
     Parameters
@@ -44,6 +53,9 @@ def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSe
         Tiling, runtime, how probabilities are stored.
     work : Work
         Follows the blocks; its threads are those of one forward pass on a CPU.
+    jobs : sequence of PickJob
+        What is to be picked of the map next: its blocks are searched where they are computed, and what they gave is
+        kept with the work.
 
     Returns
     -------
@@ -88,8 +100,11 @@ def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSe
     )
     scale = 1 / LEVELS if settings.dtype == "uint8" else 1.0
 
-    def finish(maxima: Sequence[list[float]]) -> Attributes:
-        by_class = [max(values) * scale for values in zip(*maxima, strict=True)]
+    ahead = look_ahead(jobs, made_by, settings.dtype, scale, work)
+
+    def finish(parts: Sequence[MapPart]) -> Attributes:
+        keep_ahead(ahead, parts, work)
+        by_class = [max(values) * scale for values in zip(*(p.maxima for p in parts), strict=True)]
         return {
             "scale": scale,
             "halo": list(halo),
@@ -119,8 +134,9 @@ def segment(tomogram: Image, output: Location, model: Model, settings: SegmentSe
         tuple(model.classes),
         1,
     )
+    reduce = partial(map_part, grid=grid, searches={one.name: one.search for one in ahead.values()})
     return write_image(
-        output, probability, form, made_by, work, reduce=_maxima, finish=finish, computed=computed
+        output, probability, form, made_by, work, reduce=reduce, finish=finish, computed=computed
     )
 
 
@@ -183,8 +199,3 @@ def _blocks_to_compute(tomogram: Image, grid: BlockGrid, work: Work) -> list[Sha
         "computed"
     )
     return blocks
-
-
-def _maxima(block: np.ndarray, index: tuple[int, ...]) -> list[float]:
-    """Give the largest value of each class."""
-    return [float(values.max()) for values in (block if block.ndim == 4 else block[None])]

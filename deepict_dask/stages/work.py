@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from deepict_dask.io.claim import Claim
+from deepict_dask.io.location import Location
 from deepict_dask.stages.report import Reporter
+
+if TYPE_CHECKING:
+    from deepict_dask.stages.picking.ahead import Ahead
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class Work:
         Stages whose outputs were there already; stages add themselves.
     priority : int
         Of its tasks; those with higher numbers go first.
+    ahead : dict of Location to Ahead
+        What was picked already while maps were computed, by the side files of the tables; for the stage that writes
+        these.
     """
 
     reporter: Reporter = field(default_factory=Reporter)
@@ -34,6 +42,7 @@ class Work:
     claim: Claim | None = None
     kept: set[str] = field(default_factory=set)
     priority: int = 0
+    ahead: dict[Location, Ahead] = field(default_factory=dict)
 
     def check_claim(self) -> None:
         """Make sure that this command still holds what it writes to; WorkError if not."""

@@ -13,6 +13,7 @@ from deepict_dask.engine.execute import Workers
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import BlockGrid, storage_grid
 from deepict_dask.kernels.resample import rescaled_shape
+from deepict_dask.networks.architecture import Architecture
 from deepict_dask.stages import memory
 from deepict_dask.stages.memory import Memory, check_memory
 from tests.conftest import write_mrc
@@ -79,6 +80,23 @@ def test_no_stage_takes_more_than_its_formula_says(tmp_path, dtype, threads):
         ["masks", cell, "-p", table, "-o", run, "--radius", 6],
         ["segment", cell, "-o", tmp_path / "rescaled", "--model", model, *small],
         ["evaluate", run, run / "cell" / "masks.zarr"],
+        # Blocks are searched where they are computed.
+        [
+            "run",
+            cell,
+            "-o",
+            run,
+            *to,
+            "--model",
+            model,
+            "--runtime",
+            "openvino",
+            "--dtype",
+            "float32",
+            "--overwrite",
+            "--threshold",
+            0.1,
+        ],
     )
     grid, architecture = storage_grid(shape), load_model(model).architecture
     ratio = (20 / 13.48,) * 3
@@ -92,6 +110,7 @@ def test_no_stage_takes_more_than_its_formula_says(tmp_path, dtype, threads):
         "masks": memory.masks(grid, 1, threads),
         "rescale": memory.rescale(storage_grid(rescaled_shape(shape, ratio)), ratio, i, threads),
         "evaluate voxels": memory.evaluate_voxels(grid, 2, threads),
+        "segment and pick": memory.segment(architecture, "openvino", grid.core, halo, 4, threads),
     }
     assert grid.core == (208, 208, 208)
     failed = [name for (name, f), m in zip(formulas.items(), measured, strict=True) if not holds(name, f, m)]
@@ -110,6 +129,18 @@ def test_bounds_of_blocks_know_no_tomogram_and_threads_add_up():
         assert formula(small) == formula(large)
     one, three = (memory.pick(core, 1, threads).total for threads in (1, 3))
     assert three - one == 2 * memory.pick(core, 1, 1).per_thread
+
+
+@pytest.mark.parametrize("n_classes", [1, 3])
+@pytest.mark.parametrize("in_boxes", [False, True])
+def test_segmenting_holds_what_picking_of_its_blocks_takes(n_classes, in_boxes):
+    """Also where the network itself takes next to nothing: no halo, one byte per voxel."""
+    core = (200, 200, 200)
+    needed = memory.segment(
+        Architecture(1, 1, out_classes=n_classes), "openvino", core, (0, 0, 0), 1, 1, in_boxes=in_boxes
+    )
+    # The map's block in float32, and one class of it at a time with its region.
+    assert needed.per_thread >= 4 * n_classes * 200**3 + memory.pick(core, 5, 1).per_thread
 
 
 def test_a_large_global_fft_is_shared_by_the_workers():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+import dask.array as da
 
 from deepict_dask.config import PickSettings
 from deepict_dask.engine.execute import execute
@@ -10,9 +13,11 @@ from deepict_dask.engine.picking import Reduced, component_parts, reduce_compone
 from deepict_dask.geometry import Shape
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image
+from deepict_dask.kernels.labelling import BlockComponents
 from deepict_dask.particles import Particles
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages import memory
+from deepict_dask.stages.picking.ahead import search_name
 from deepict_dask.stages.picking.explain import few_particles
 from deepict_dask.stages.picking.jobs import PickJob, jobs_of
 from deepict_dask.stages.picking.maps import ClassMap, check_map, class_map
@@ -66,7 +71,7 @@ def pick(
         Threshold, sizes (voxels of the map), connectivity, border (voxels of the map), region; each for all
         classes or by class.
     work : Work
-        Follows the blocks.
+        Follows the blocks. Where the map was computed by it, what its blocks gave is taken, and the map is not read.
     stem : str
         How the tables' names begin.
 
@@ -93,14 +98,16 @@ def pick(
 
 def _pick_class(probability: Image, job: PickJob, work: Work) -> Picked:
     record = record_of(job, work)
-    file, mask = read_region(job, record, work)
+    ahead = work.ahead.pop(job.side, None)
+    file, mask = read_region(job, record, work) if ahead is None else (ahead.file, ahead.mask)
     made_by = job.made_by(probability.provenance, file)
     has_tables = are_kept(job, made_by, work)
     has_labels = clear_labels(job, made_by)
     if has_tables and has_labels and record is not None:
         return Picked(job.class_name, record.n_particles, job.tables, is_kept=True)
     voxels = class_map(probability, job.channel, mask)
-    reduced = _find_particles(probability, job, voxels, made_by, work)
+    parts = ahead.parts if ahead is not None and ahead.name == search_name(job, file, mask) else None
+    reduced = _find_particles(probability, job, voxels, parts, made_by, work)
     particles = reduced.particles
     for sentence in few_particles(probability, job, reduced):
         (work.reporter.say if len(particles) else work.reporter.warn)(sentence)
@@ -113,28 +120,22 @@ def _pick_class(probability: Image, job: PickJob, work: Work) -> Picked:
 
 
 def _find_particles(
-    probability: Image, job: PickJob, voxels: ClassMap, made_by: Provenance, work: Work
+    probability: Image,
+    job: PickJob,
+    voxels: ClassMap,
+    parts: Sequence[BlockComponents] | None,
+    made_by: Provenance,
+    work: Work,
 ) -> Reduced:
-    """Threshold, label, reduce and filter; positions in voxels of the map."""
-    rules, levels, region = job.rules, voxels.levels, voxels.region
-    core: Shape = levels.chunksize  # type: ignore[assignment]
-    itemsize = levels.dtype.itemsize + (0 if region is None else region.dtype.itemsize)
-    memory.check_memory(
-        memory.pick(core, itemsize),
-        f"blocks of {by(core)} voxels",
-        "use fewer --threads, or fewer workers with more memory each",
-    )
-    parts = component_parts(
-        levels,
-        threshold=rules.threshold,
-        connectivity=rules.connectivity,
-        border=rules.border,
-        region=region,
-        scale=voxels.scale,
-    )
-    with work.reporter.progress("pick", job.tomogram, parts.size) as advance:
-        return reduce_components(
-            execute(parts, advance, name=f"pick-{job.tomogram}", priority=work.priority),
+    """Merge what the blocks gave while they were computed (or the stored ones give now) and filter by size."""
+    rules = job.rules
+    searched = _search(job, voxels) if parts is None else None
+    with work.reporter.progress("pick", job.tomogram, voxels.levels.npartitions) as advance:
+        if searched is not None:
+            parts = execute(searched, advance, name=f"pick-{job.tomogram}", priority=work.priority)
+        assert parts is not None
+        reduced = reduce_components(
+            parts,
             probability.spatial_shape,
             min_size=rules.min_size,
             max_size=rules.max_size,
@@ -145,6 +146,29 @@ def _find_particles(
             class_name=job.class_name,
             attributes=dict(made_by.settings),
         )
+        if searched is None:
+            advance(len(parts))
+        return reduced
+
+
+def _search(job: PickJob, voxels: ClassMap) -> da.Array:
+    """Threshold and label the stored map block by block, lazily."""
+    rules, levels, region = job.rules, voxels.levels, voxels.region
+    core: Shape = levels.chunksize  # type: ignore[assignment]
+    itemsize = levels.dtype.itemsize + (0 if region is None else region.dtype.itemsize)
+    memory.check_memory(
+        memory.pick(core, itemsize),
+        f"blocks of {by(core)} voxels",
+        "use fewer --threads, or fewer workers with more memory each",
+    )
+    return component_parts(
+        levels,
+        threshold=rules.threshold,
+        connectivity=rules.connectivity,
+        border=rules.border,
+        region=region,
+        scale=voxels.scale,
+    )
 
 
 def in_own_voxels(particles: Particles, probability: Image) -> Particles:

@@ -13,7 +13,7 @@ from deepict_dask.stages.work import Work
 
 
 def read_region(job: PickJob, record: TableRecord | None, work: Work) -> tuple[FileInput | None, Mask | None]:
-    """Open the region of a class and take its checksum; say how much of the tomogram lies inside.
+    """Open the region of a class, check its values and take its checksum; say how much of the tomogram lies inside.
 
     Parameters
     ----------
@@ -30,6 +30,11 @@ def read_region(job: PickJob, record: TableRecord | None, work: Work) -> tuple[F
         With the checksum; None where particles are allowed everywhere.
     mask : Mask or None
         On the grid of the map.
+
+    Raises
+    ------
+    InputError
+        If it holds NaN, or values between 0 and 1 and no threshold is given.
     """
     if job.rules.region is None:
         return None, None
@@ -38,7 +43,9 @@ def read_region(job: PickJob, record: TableRecord | None, work: Work) -> tuple[F
         work.reporter.warn(sentence)
     file = file_of(source, None if record is None else record.made_by.file("region"))
     if file.checksum is None:
-        file, n_inside = read_contents(source, work, job.folder)
+        contents = read_contents(source, work, job.folder)
+        mask.check_values(has_nan=contents.n_nan > 0, has_between=contents.n_between > 0)
+        file, n_inside = contents.file, contents.n_positive
         total = math.prod(source.shape)
         sentence = (
             f"{job.tomogram}: {100 * n_inside / total:.3g} % of the region mask {source.name} is inside"
