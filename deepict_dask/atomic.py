@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -43,12 +44,26 @@ def publish(path: Path) -> Iterator[Path]:
     try:
         with disk_errors(path):
             yield partial
+            settle(partial)
             os.replace(partial, path)
     except IsADirectoryError as error:
         raise OutputExistsError(f"{path} is a folder, and a file is to be written there; move it") from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
+
+
+def settle(path: Path) -> None:
+    """Have a file on the disk before anything is written that says it is there: a power cut takes the newest first."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some file systems know no such thing.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
+    finally:
+        os.close(handle)
 
 
 def make_folder(path: Path) -> None:

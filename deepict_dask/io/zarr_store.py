@@ -6,6 +6,7 @@ need hard links, that some file systems do not have.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import math
@@ -17,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from deepict_dask.atomic import settle
 from deepict_dask.disk import disk_errors
 from deepict_dask.errors import DamagedOutputError, FormatError, MissingFileError, WorkError
 from deepict_dask.io.location import Location
@@ -87,11 +89,13 @@ class _Stores:
                 return value
 
         class WritingStore(LocalStore):
-            """Says which disk it is that takes no more."""
+            """Says which disk it is that takes no more, and returns when the disk has it."""
 
             async def set(self, key: str, value: Any) -> None:
                 with disk_errors(self.root / key):
                     await super().set(key, value)
+                    # A later write may say that this one is there, and must not come before it.
+                    await asyncio.to_thread(settle, self.root / key)
 
             async def set_if_not_exists(self, key: str, value: Any) -> None:
                 with disk_errors(self.root / key):

@@ -154,7 +154,9 @@ def open_own(output: Location) -> Image | None:
             if attributes[KEY].get("complete") is not True:
                 return None
             raise DamagedOutputError(f"{output} is damaged ({_reason(error)}); {WAY_OUT}") from error
-    if all(n in {*METADATA, GROUP} or _LEVEL.fullmatch(n) or n.startswith(PREFIX) for n in names):
+    if any(name.startswith(PREFIX) for name in names):
+        return None  # it was begun, and its metadata did not come to the disk
+    if all(n in {*METADATA, GROUP} or _LEVEL.fullmatch(n) for n in names):
         raise DamagedOutputError(
             f"{output} is damaged: its metadata ({file}) is missing or cannot be read; {WAY_OUT}"
         )

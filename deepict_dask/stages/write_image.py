@@ -101,6 +101,7 @@ def write_image(
     try:
         attributes = finish([b.part for b in blocks])
     except Exception:
+        work.check_claim()  # who was taken for dead removes nothing of another one's
         location.remove()
         raise
     work.check_claim()

@@ -162,3 +162,15 @@ def test_what_is_not_there_or_no_file_is_a_sentence(tmp_path: Path) -> None:
 def test_names_with_control_characters_are_shown_as_such(cell: Path) -> None:
     odd = cell.rename(cell.with_name("a\nb\x1b[31m.mrc"))
     assert "a\\nb\\x1b[31m.mrc" in describe(odd)
+
+
+def test_an_image_that_was_killed_says_how_far_it_came(tmp_path):
+    from deepict_dask.io.ome_zarr import create_image
+
+    image = create_image(
+        tmp_path / "a.zarr", shape=(8, 8, 16), dtype="u1", voxel_size=(10.0,) * 3, name="a", core=(8, 8, 8),
+        n_levels=1, edition="e" * 64,
+    )  # fmt: skip
+    region = (slice(0, 8),) * 3
+    image.writer.note((0, 0, 0), None, image.writer.write(region, np.zeros((8, 8, 8), "u1")))
+    assert "incomplete (1 of 2 blocks)" in describe(tmp_path / "a.zarr")

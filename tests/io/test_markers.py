@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -125,3 +127,30 @@ def test_zarr_reads_an_unfinished_image_without_a_word_about_its_markers(image, 
     assert group["0"].shape == (8, 8, 16)
     assert open_image(Location.of(image.path)).markers == image.markers
     assert not [w for w in recwarn if "blocks" in str(w.message)]
+
+
+def test_a_block_is_on_the_disk_before_anything_says_that_it_is_there(image, monkeypatch):
+    """A power cut takes the newest writes: a marker or a mark that outlives its shards would be a lie."""
+    settled, named = [], []
+    fsync, replace = os.fsync, os.replace
+
+    def logged_fsync(handle):
+        settled.append(os.readlink(f"/proc/self/fd/{handle}"))
+        fsync(handle)
+
+    def logged_replace(source, target):
+        named.append((str(target), len(settled)))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", logged_fsync)
+    monkeypatch.setattr(os, "replace", logged_replace)
+    shards = write(image) + write(image, (0, 0, 1), RIGHT)
+    finish_image(image, shards)
+    files = [str(image.location.local_path() / s.key) for s in shards]
+    (first, n), (second, m) = [pair for pair in named if ".blocks-" in pair[0]]
+    assert first.endswith("0.0.0") and second.endswith("0.0.1")
+    assert set(files[:2]) <= set(settled[:n]) and set(files) <= set(settled[:m])
+    # The manifest, then the mark, last of all.
+    group = {"0.5": "zarr.json", "0.4": ".zattrs"}[image.version]
+    last = str(image.location.local_path() / group)
+    assert settled[-1] == last and any("/manifest/" in name for name in settled[m:-1])

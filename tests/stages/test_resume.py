@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import dask.array as da
@@ -18,8 +19,9 @@ import pytest
 from distributed import Client
 
 from deepict_dask.engine.overlap import map_overlap
-from deepict_dask.errors import ClusterError, OutputExistsError
+from deepict_dask.errors import ClusterError, OutputExistsError, WorkError
 from deepict_dask.geometry import BlockGrid
+from deepict_dask.io.claim import NAME, claimed
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.kernels.statistics import block_statistics
@@ -310,6 +312,28 @@ def test_a_block_upstream_that_no_missing_block_needs_is_not_computed(tmp_path):
     log.unlink()
     run()
     assert sorted(log.read_text().split()) == ["0.0.8", "0.0.9"]
+
+
+def test_who_lost_its_claim_neither_finishes_nor_removes(tmp_path):
+    """Neither when all went well, nor when its own view of the tomogram is a bad one."""
+    half_done(tmp_path)
+    file = tmp_path / NAME
+    form = Form("tomogram", "TS-1", (10.0,) * 3, GRID.core, n_levels=2)
+    for fails in (False, True):
+
+        def finish(parts, fails=fails):
+            file.write_text(json.dumps(asdict(replace(claim.owner, token="other", what="second"))))
+            return {} if not fails else 1 / 0
+
+        with claimed(Location.of(tmp_path), "first") as claim:
+            voxels = map_overlap(np.asarray, Ramp(tmp_path / "log", 0), GRID, (0, 0, 0), dtype="f4")
+            work = Work(claim=claim)
+            with pytest.raises(WorkError, match="taken over by `second`"):
+                write_image(
+                    Location.of(tmp_path / "a.zarr"), voxels, form, MADE, work, reduce=reduced, finish=finish
+                )
+        assert not open_image(tmp_path / "a.zarr").is_complete and len(noted(tmp_path)) == N
+        file.unlink()
 
 
 _STOPPED = """

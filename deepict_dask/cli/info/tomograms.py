@@ -7,6 +7,7 @@ from typing import Any
 
 from deepict_dask.cli.info import Facts, by, edges, is_plain_terminal
 from deepict_dask.errors import DeepictError
+from deepict_dask.geometry import BlockGrid
 from deepict_dask.provenance import Provenance
 
 # Voxels that are looked at; a larger tomogram is looked at in places.
@@ -73,6 +74,9 @@ def _own_image(image: Any) -> Facts:
     attributes = image.attributes
     kinds = {"probability": "probability map of", "labels": "label image of"}
     state = "complete" if image.is_complete else "incomplete"
+    if not image.is_complete and image.markers is not None:
+        n_blocks = BlockGrid(image.spatial_shape, image.core).n_blocks
+        state += f" ({len(image.markers.indices())} of {n_blocks} blocks)"
     files = sum(f.stat().st_size for f in Path(image.path).rglob("*") if f.is_file())
     facts: Facts = {
         "what": f"{kinds.get(attributes.get('kind', ''), 'tomogram')} {image.name}, OME-Zarr {image.version}",
