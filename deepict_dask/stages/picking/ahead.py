@@ -11,11 +11,10 @@ from deepict_dask.engine.searches import MapPart, Search
 from deepict_dask.errors import DamagedOutputError, OutputExistsError
 from deepict_dask.io.location import Location
 from deepict_dask.kernels.labelling import BlockComponents
-from deepict_dask.provenance import FileInput, Provenance
-from deepict_dask.stages.mask import Mask
+from deepict_dask.provenance import Provenance
 from deepict_dask.stages.picking.jobs import PickJob
 from deepict_dask.stages.picking.outputs import record_of
-from deepict_dask.stages.picking.region import read_region
+from deepict_dask.stages.picking.region import Region, read_region
 from deepict_dask.stages.work import Work
 
 
@@ -29,18 +28,15 @@ class Ahead:
         Of the search: a digest of all that decides on what it finds in a given map.
     search : Search
         What each block is searched for.
-    file : FileInput or None
-        The region, read and described; None without one.
-    mask : Mask or None
-        On the grid of the map.
+    region : Region
+        Read and described.
     parts : tuple of BlockComponents, or None
         What all blocks gave; None where some were computed by an earlier command that looked for something else.
     """
 
     name: str
     search: Search
-    file: FileInput | None
-    mask: Mask | None
+    region: Region
     parts: tuple[BlockComponents, ...] | None = None
 
 
@@ -84,17 +80,17 @@ def keep_ahead(ahead: Mapping[Location, Ahead], blocks: Sequence[MapPart], work:
         work.ahead[side] = replace(one, parts=parts)
 
 
-def search_name(job: PickJob, file: FileInput | None, mask: Mask | None) -> str:
+def search_name(job: PickJob, region: Region) -> str:
     """Identify all that decides on what a block of a given map gives; sizes are looked at when all are known."""
     rules = job.rules
     facts: list[object] = [job.channel, rules.threshold, rules.connectivity, rules.border, job.map_grid.shape]
-    if file is not None and mask is not None:
-        facts += [file.checksum, mask.threshold, mask.factor]
+    if region.file is not None and region.mask is not None:
+        facts += [region.file.checksum, region.mask.threshold, region.mask.factor]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def _look_ahead(job: PickJob, dtype: str, scale: float, work: Work) -> Ahead:
-    file, mask = read_region(job, record_of(job, work), work)
+    region = read_region(job, record_of(job, work), work)
     rules = job.rules
     search = Search.of(
         job.map_grid.shape,
@@ -104,9 +100,9 @@ def _look_ahead(job: PickJob, dtype: str, scale: float, work: Work) -> Ahead:
         border=rules.border,
         scale=scale if dtype == "uint8" else None,
         channel=job.channel,
-        region=mask,
+        region=region.mask,
     )
-    return Ahead(search_name(job, file, mask), search, file, mask)
+    return Ahead(search_name(job, region), search, region)
 
 
 def _is_due(job: PickJob, made_by: Provenance) -> bool:

@@ -29,7 +29,7 @@ from deepict_dask.stages.picking.outputs import (
     write_labels,
     write_tables,
 )
-from deepict_dask.stages.picking.region import read_region
+from deepict_dask.stages.picking.region import SHARE, read_region
 from deepict_dask.stages.work import Work
 from deepict_dask.tomogram import by
 
@@ -99,14 +99,16 @@ def pick(
 def _pick_class(probability: Image, job: PickJob, work: Work) -> Picked:
     record = record_of(job, work)
     ahead = work.ahead.pop(job.side, None)
-    file, mask = read_region(job, record, work) if ahead is None else (ahead.file, ahead.mask)
-    made_by = job.made_by(probability.provenance, file)
+    region = read_region(job, record, work) if ahead is None else ahead.region
+    made_by = job.made_by(probability.provenance, region.file)
+    if region.share is not None:
+        made_by = replace(made_by, recorded={**made_by.recorded, SHARE: region.share})
     has_tables = are_kept(job, made_by, work)
     has_labels = clear_labels(job, made_by)
     if has_tables and has_labels and record is not None:
         return Picked(job.class_name, record.n_particles, job.tables, is_kept=True)
-    voxels = class_map(probability, job.channel, mask)
-    parts = ahead.parts if ahead is not None and ahead.name == search_name(job, file, mask) else None
+    voxels = class_map(probability, job.channel, region.mask)
+    parts = ahead.parts if ahead is not None and ahead.name == search_name(job, region) else None
     reduced = _find_particles(probability, job, voxels, parts, made_by, work)
     particles = reduced.particles
     for sentence in few_particles(probability, job, reduced):

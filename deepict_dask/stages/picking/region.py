@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from deepict_dask.provenance import FileInput
 from deepict_dask.stages.contents import file_of, read_contents
@@ -12,7 +13,30 @@ from deepict_dask.stages.tables import TableRecord
 from deepict_dask.stages.work import Work
 
 
-def read_region(job: PickJob, record: TableRecord | None, work: Work) -> tuple[FileInput | None, Mask | None]:
+SHARE = "region_share"
+"""How much of the tomogram lies inside, between 0 and 1; recorded with the particles, as their density needs it."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where particles of a class are allowed.
+
+    Attributes
+    ----------
+    file : FileInput or None
+        With the checksum; None where they are allowed everywhere.
+    mask : Mask or None
+        On the grid of the map.
+    share : float or None
+        Of the tomogram that lies inside, 0 to 1; None where it is not known, or everything does.
+    """
+
+    file: FileInput | None = None
+    mask: Mask | None = None
+    share: float | None = None
+
+
+def read_region(job: PickJob, record: TableRecord | None, work: Work) -> Region:
     """Open the region of a class, check its values and take its checksum; say how much of the tomogram lies inside.
 
     Parameters
@@ -26,10 +50,8 @@ def read_region(job: PickJob, record: TableRecord | None, work: Work) -> tuple[F
 
     Returns
     -------
-    file : FileInput or None
-        With the checksum; None where particles are allowed everywhere.
-    mask : Mask or None
-        On the grid of the map.
+    Region
+        With the checksum of its file.
 
     Raises
     ------
@@ -37,16 +59,19 @@ def read_region(job: PickJob, record: TableRecord | None, work: Work) -> tuple[F
         If it holds NaN, or values between 0 and 1 and no threshold is given.
     """
     if job.rules.region is None:
-        return None, None
+        return Region()
     source, mask = job.open_region()
     for sentence in source.volume.warnings:
         work.reporter.warn(sentence)
     file = file_of(source, None if record is None else record.made_by.file("region"))
+    share = None if record is None else record.made_by.recorded.get(SHARE)
     if file.checksum is None:
         contents = read_contents(source, work, job.folder)
         mask.check_values(has_nan=contents.n_nan > 0, has_between=contents.n_between > 0)
         file, n_inside = contents.file, contents.n_positive
         total = math.prod(source.shape)
+        # What was counted is above 0, which is inside only where no other threshold was asked for.
+        share = None if job.settings.region_threshold else n_inside / total
         sentence = (
             f"{job.tomogram}: {100 * n_inside / total:.3g} % of the region mask {source.name} is inside"
         )
@@ -57,4 +82,4 @@ def read_region(job: PickJob, record: TableRecord | None, work: Work) -> tuple[F
             )
         else:
             work.reporter.say(sentence)
-    return file, mask
+    return Region(file, mask, share)
