@@ -16,6 +16,7 @@ from deepict_dask.campaign.ledger import Ledger, Listener, listening
 from deepict_dask.campaign.listeners import Events, RunLog, SummaryFile
 from deepict_dask.campaign.outcome import Outcome
 from deepict_dask.campaign.plan import PlannedTomogram, RunPlan, look_again
+from deepict_dask.campaign.report import leave_report
 from deepict_dask.campaign.sharing import POLL_SECONDS, Sharing
 from deepict_dask.campaign.summary import TomogramState
 from deepict_dask.campaign.tables import write_all_tables
@@ -120,6 +121,8 @@ def run(
             if plan.until == "pick":
                 with nullcontext() if sharing is None else turn(plan.output, "tables", plan.command):
                     write_all_tables(plan.output, plan.settings.pick.formats, _metadata(ledger), ledger)
+        if plan.until == "pick":
+            leave_report(plan.output, ledger)
     return campaign.in_order()
 
 

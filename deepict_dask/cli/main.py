@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from deepict_dask.cli import exchange, learning, pictures, scoring, stages
+from deepict_dask.cli import campaign, exchange, learning, pictures, scoring, stages
 from deepict_dask.cli.failure import report_error
 from deepict_dask.cli.options import OVERWRITE, is_quiet, setting_options
 from deepict_dask.cli.streams import forgive_output, lost_output
@@ -73,6 +73,7 @@ def demo(context: click.Context, /, **options: Any) -> None:
 
 for command in (
     *stages.COMMANDS,
+    *campaign.COMMANDS,
     *learning.COMMANDS,
     *scoring.COMMANDS,
     *pictures.COMMANDS,

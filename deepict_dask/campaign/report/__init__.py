@@ -79,7 +79,11 @@ def leave_report(run: Location, reporter: Reporter) -> Location | None:
     """
     try:
         file = run / FILE
-        if file.is_file() and (known := _FINGERPRINT.search(_head(file))) and known.group(1) == fingerprint(run):
+        if (
+            file.is_file()
+            and (known := _FINGERPRINT.search(_head(file)))
+            and known.group(1) == fingerprint(run)
+        ):
             return file
         return write_report(run)
     except Exception as error:

@@ -35,7 +35,11 @@ def timing(page: Page) -> str:
         for s, v in seconds.items()
     )
     summary = facts.summary
-    wall = f" The last command took {duration(summary.now - summary.began)}." if facts.has_summary and summary.began > 1 else ""
+    wall = (
+        f" The last command took {duration(summary.now - summary.began)}."
+        if facts.has_summary and summary.began > 1
+        else ""
+    )
     blocks = sum(t.state.n_computed for t in facts.tomograms)
     computed = f" It computed {several(blocks, 'block')}." if blocks else ""
     return (
@@ -91,7 +95,9 @@ def settings(page: Page) -> str:
 def versions(page: Page) -> str:
     """Show with what it was made, and when this was written."""
     facts = page.facts
-    items = "".join(f"<div><dt>{escaped(k)}</dt><dd>{escaped(v)}</dd></div>" for k, v in facts.versions.items())
+    items = "".join(
+        f"<div><dt>{escaped(k)}</dt><dd>{escaped(v)}</dd></div>" for k, v in facts.versions.items()
+    )
     voxels = sum(t.state.n_voxels for t in facts.tomograms)
     size = f", {whole(voxels / 1e6)} million voxels" if voxels >= 1e6 else ""
     return (

@@ -76,7 +76,9 @@ def embed(folder: Location, names: Sequence[str], earlier: str = "", budget: int
     def draw(name: str) -> Picture:
         try:
             key = _key(folder / name, width, each)
-            return Picture(key, known[key]) if key in known else Picture(key, _drawn(folder / name, width, each))
+            return (
+                Picture(key, known[key]) if key in known else Picture(key, _drawn(folder / name, width, each))
+            )
         except Exception as error:  # whatever it is: a page without one picture is better than none
             return Picture(reason=" ".join(str(error).split()) or type(error).__name__)
 
@@ -89,7 +91,9 @@ def embed(folder: Location, names: Sequence[str], earlier: str = "", budget: int
             "larger ones."
         )
     if left_out:
-        notes.append(f"{len(left_out)} more tomograms have no picture here, since the file would become too large.")
+        notes.append(
+            f"{len(left_out)} more tomograms have no picture here, since the file would become too large."
+        )
     return Pictures(pictures, width, " ".join(notes))
 
 

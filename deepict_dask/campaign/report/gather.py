@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
 
 import numpy as np
 
@@ -52,7 +53,9 @@ def gather(folder: Location) -> ReportFacts:
     if not folder.is_folder():
         raise MissingFileError(f"there is no run folder {folder}; give the --output of a run")
     children = {
-        c.name: c for c in folder.children() if c.is_folder() and not c.name.startswith(".") and not is_leftover(c.name)
+        c.name: c
+        for c in folder.children()
+        if c.is_folder() and not c.name.startswith(".") and not is_leftover(c.name)
     }
     summary = read_summary(folder)
     states = {t.name: t for t in summary.tomograms} if summary is not None else {}
@@ -66,7 +69,9 @@ def gather(folder: Location) -> ReportFacts:
     if not tomograms and summary is None:
         raise InputError(f"{folder} holds nothing of a run; give the --output of a run")
     if summary is None:
-        summary = Summary(str(folder), "", tuple(t.state for t in tomograms), _state_of(tomograms), now=now(), version="")
+        summary = Summary(
+            str(folder), "", tuple(t.state for t in tomograms), _state_of(tomograms), now=now(), version=""
+        )
     return ReportFacts(
         replace(summary, folder=str(folder), tomograms=tuple(t.state for t in tomograms)),
         tuple(tomograms),
@@ -81,12 +86,16 @@ def _is_of_a_tomogram(place: Location) -> bool:
     return any(n == "tomogram.zarr" or (n.startswith("particles") and n.endswith(".json")) for n in names)
 
 
-def _state_of(tomograms: Sequence[TomogramFacts]) -> str:  # type: ignore[return]
+def _state_of(tomograms: Sequence[TomogramFacts]) -> Literal["done", "stopped"]:
     return "done" if all(t.is_complete for t in tomograms) else "stopped"
 
 
 def _tomogram(
-    folder: Location, name: str, place: Location | None, state: TomogramState | None, settings: Settings | None
+    folder: Location,
+    name: str,
+    place: Location | None,
+    state: TomogramState | None,
+    settings: Settings | None,
 ) -> TomogramFacts:
     records = {} if place is None else _records(place)
     images = {} if place is None else _images(place)
@@ -199,7 +208,9 @@ def _diameters(sizes: np.ndarray, voxel_size: VoxelSize | None) -> np.ndarray:
 def _map_voxel_size(stem: str, images: Mapping[str, Image]) -> VoxelSize | None:
     """Give the voxels that sizes count: those of the map that was picked from, or of what was made for it."""
     rest = stem.removeprefix("particles")
-    maps = [n for n in images if n.startswith("probability") and rest.startswith(n.removeprefix("probability"))]
+    maps = [
+        n for n in images if n.startswith("probability") and rest.startswith(n.removeprefix("probability"))
+    ]
     for name in (*sorted(maps, key=len, reverse=True), "rescaled", "tomogram"):
         if name in images and images[name].voxel_size is not None:
             return images[name].voxel_size

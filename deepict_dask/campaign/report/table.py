@@ -49,7 +49,11 @@ def _heads(page: Page) -> list[tuple[str, str, bool]]:
     for name in page.facts.classes:
         heads += [
             (name, f"Particles of {name}", True),
-            (f"{name}/µm³", f"Particles of {name} per cubic micrometer of the region, else of the tomogram", True),
+            (
+                f"{name}/µm³",
+                f"Particles of {name} per cubic micrometer of the region, else of the tomogram",
+                True,
+            ),
         ]
     heads += [
         ("Size (nm)", "Median diameter of spheres as large as the particles", True),
@@ -59,7 +63,10 @@ def _heads(page: Page) -> list[tuple[str, str, bool]]:
         ("Contrast", "Standard deviation of the voxels over their range", True),
         ("Time", "Of all stages", True),
     ]
-    heads += [(column, "From the table of tomograms", _is_numeric(page, column)) for column in page.facts.metadata_columns]
+    heads += [
+        (column, "From the table of tomograms", _is_numeric(page, column))
+        for column in page.facts.metadata_columns
+    ]
     if any(t.differs for t in page.facts.tomograms):
         heads.append(("Own settings", "What differs from the settings of the run", False))
     heads.append(("Notes", "Why it is worth a look, or failed", False))
@@ -79,8 +86,16 @@ def _row(page: Page, number_: int, t: TomogramFacts) -> str:
     cells += [
         _number(_median(sizes)),
         _number(_median(scores)),
-        Cell("–" if edge is None else escaped(angstrom(edge).removesuffix(" A")), -1 if edge is None else max(edge), True),
-        Cell("–" if t.state.shape is None else escaped(by(t.state.shape).replace("x", "×")), t.state.n_voxels, True),
+        Cell(
+            "–" if edge is None else escaped(angstrom(edge).removesuffix(" A")),
+            -1 if edge is None else max(edge),
+            True,
+        ),
+        Cell(
+            "–" if t.state.shape is None else escaped(by(t.state.shape).replace("x", "×")),
+            t.state.n_voxels,
+            True,
+        ),
         _number(t.state.contrast),
         Cell(duration(seconds) if seconds else "–", seconds, True),
     ]
@@ -93,7 +108,11 @@ def _row(page: Page, number_: int, t: TomogramFacts) -> str:
     if any(other.differs for other in page.facts.tomograms):
         said = ", ".join(f"{key} = {value}" for key, value in t.differs.items())
         cells.append(Cell(f'<span class="notes">{escaped(said)}</span>', said))
-    notes = [r.sentence for r in page.remarks.get(t.name, ())] + [t.state.reason] * bool(t.state.reason) + list(t.problems)
+    notes = (
+        [r.sentence for r in page.remarks.get(t.name, ())]
+        + [t.state.reason] * bool(t.state.reason)
+        + list(t.problems)
+    )
     cells.append(Cell(f'<span class="notes">{escaped("; ".join(notes))}</span>', "; ".join(notes)))
     first = f'<th scope="row" data-v="{escaped(cells[0].key)}">{cells[0].html}</th>'
     return f'<tr data-i="{number_}">{first}{"".join(map(_td, cells[1:]))}</tr>'
@@ -126,5 +145,3 @@ def _state(t: TomogramFacts) -> Cell:
 def _is_numeric(page: Page, column: str) -> bool:
     values = [v for t in page.facts.tomograms if (v := t.state.metadata.get(column)) not in (None, "")]
     return bool(values) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-
-

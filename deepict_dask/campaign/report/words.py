@@ -29,17 +29,15 @@ def number(value: float | None, digits: int = 3) -> str:
     """Write a number with a few significant digits, never in powers of ten where people do not expect them.
 
     >>> number(1234.5), number(0.04567), number(12.0), number(None), number(3e-7), number(99999.0)
-    ('1,234', '0.0457', '12', '–', '3e-07', '99,999')
+    ('1,235', '0.0457', '12', '–', '3e-07', '99,999')
     """
     if value is None or not math.isfinite(value):
         return "–"
-    if value == 0:
-        return "0"
     if abs(value) >= 10 ** (digits - 1):
-        return f"{math.floor(abs(value) + 0.5) * (1 if value > 0 else -1):,}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
-    if abs(value) < 1e-4:
+        return f"{math.copysign(math.floor(abs(value) + 0.5), value):,.0f}"
+    if 0 < abs(value) < 1e-4:
         return f"{value:.{digits}g}"
-    places = digits - 1 - math.floor(math.log10(abs(value)))
+    places = digits - 1 - (math.floor(math.log10(abs(value))) if value else 0)
     text = f"{value:.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

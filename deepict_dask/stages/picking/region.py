@@ -12,7 +12,6 @@ from deepict_dask.stages.picking.jobs import PickJob
 from deepict_dask.stages.tables import TableRecord
 from deepict_dask.stages.work import Work
 
-
 SHARE = "region_share"
 """How much of the tomogram lies inside, between 0 and 1; recorded with the particles, as their density needs it."""
 
