@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from deepict_dask.campaign.summary import Summary, TomogramState, now, read_summary
 from deepict_dask.engine.execute import active_client
 from deepict_dask.io.claim import turn
 from deepict_dask.io.location import Location
 
+if TYPE_CHECKING:
+    from deepict_dask.campaign.dashboard.sender import Sender
+
 LOG = "run.log"
-TOPIC = "deepict-campaign"
-"""Of the events that a scheduler is sent; each holds a `Summary` in JSON."""
-_WRITE_SECONDS, _SEND_SECONDS = 5.0, 1.0
+_WRITE_SECONDS = 5.0
 
 
 class SummaryFile:
@@ -48,18 +49,28 @@ class SummaryFile:
 
 
 class Events:
-    """Sends snapshots to the scheduler, where pages and other clients find them."""
+    """Sends snapshots to the scheduler, whose dashboard and metrics show them; without one it does nothing.
 
-    def __init__(self) -> None:
-        self._sent = 0.0
+    Parameters
+    ----------
+    say : callable
+        Told where the page is, or why there is none.
+    """
+
+    def __init__(self, say: Callable[[str], None] = lambda sentence: None):
+        # In the caller's thread, whose client it is.
+        client = active_client()
+        self._sender: Sender | None = None
+        if client is not None and client.status == "running":
+            from deepict_dask.campaign.dashboard.sender import bring_plugin
+
+            self._sender, sentence = bring_plugin(client)
+            say(sentence)
 
     def update(self, summary: Summary) -> None:
-        """Send it if it is time, and if there is a scheduler."""
-        if summary.state == "running" and summary.now - self._sent < _SEND_SECONDS:
-            return
-        self._sent = summary.now
-        if (client := active_client()) is not None and client.status == "running":
-            client.log_event(TOPIC, json.dumps(summary.to_json()))
+        """Send it if it is time."""
+        if self._sender is not None:
+            self._sender.update(summary)
 
 
 class RunLog:
@@ -105,8 +116,3 @@ def line_of(tomogram: TomogramState) -> str:
     parts += [f"{name} {n}" for name, n in tomogram.particles.items()]
     times = ", ".join(f"{stage} {s:.1f} s" for stage, s in tomogram.seconds.items() if s)
     return ", ".join(parts) + (f" ({times})" if times else "")
-
-
-def summary_of_event(event: Any) -> Summary:
-    """Read what `Events` sent."""
-    return Summary.from_json(json.loads(event))

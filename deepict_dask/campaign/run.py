@@ -107,7 +107,7 @@ def run(
             write_settings(plan.output, plan.settings, names)
         log = RunLog(plan.output)
         ledger = Ledger(str(plan.output), plan.command, _states(plan), reporter or Reporter(), log.write)
-        listeners = (SummaryFile(plan.output, sharing is not None), log, Events(), *listeners)
+        listeners = (SummaryFile(plan.output, sharing is not None), log, Events(ledger.say), *listeners)
         campaign = _Campaign(plan, ledger, threads, window, retries, done, sharing)
         for sentence in plan.warnings:
             ledger.warn(sentence)
