@@ -12,7 +12,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS)
 PYTEST_OPTIONS ?=
 
-.PHONY: demo test test-other-dask lint benchmark clean
+# Chromium for the tests that look at pages (marked browser), which are skipped without it; Debian and its kin, as root.
+BROWSER_INSTALL ?= apt-get install -y --no-install-recommends chromium chromium-driver
+
+.PHONY: demo test browser test-other-dask lint benchmark clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -35,6 +38,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+browser:
+	command -v chromium || $(BROWSER_INSTALL)
 
 # The graphs once more with another Dask: the one that dask-cuda asks for.
 OTHER_DASK ?= 2026.7.1

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from deepict_dask.campaign.summary import Plain, State, Summary, TomogramState, now
+from deepict_dask.campaign.versions import versions_here
 from deepict_dask.errors import WorkError
 from deepict_dask.stages.report import Reporter
 
@@ -53,7 +54,7 @@ class Ledger(Reporter):
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._states = {t.name: t for t in tomograms}
-        self._summary = Summary(folder, command, (), began=now())
+        self._summary = Summary(folder, command, (), began=now(), versions=versions_here())
         self._warnings: dict[str, None] = {}
         self._reporter = reporter
         self._log = log

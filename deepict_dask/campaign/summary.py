@@ -111,6 +111,8 @@ class Summary:
         What was warned of.
     version : str
         Of the program.
+    versions : mapping of str to str
+        Of Python and the packages that it stands on, where the command ran.
     """
 
     folder: str
@@ -122,6 +124,7 @@ class Summary:
     now: float = 0.0
     warnings: tuple[str, ...] = ()
     version: str = __version__
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def count(self, *states: State) -> int:
         """Count the tomograms in some states."""

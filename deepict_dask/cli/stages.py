@@ -40,6 +40,14 @@ UNTIL = click.option(
 )
 
 
+PERFORMANCE_REPORT = click.option(
+    "--performance-report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write Dask's performance report (.html): what each worker did when.",
+)
+
+
 def stage_command(
     *sections: str, extra: Sequence[Option] = ()
 ) -> Callable[[Callable[..., None]], click.Command]:
@@ -65,7 +73,7 @@ def stage_command(
     )
 
 
-@stage_command("ingest", "equalize", "segment", "pick", extra=(UNTIL,))
+@stage_command("ingest", "equalize", "segment", "pick", extra=(UNTIL, PERFORMANCE_REPORT))
 def run(context: click.Context, /, until: str, **options: Any) -> None:
     """Do it all: tomograms in, particles out.
 

@@ -14,6 +14,8 @@ import click
 from deepict_dask.cli.failure import exit_with, report_error
 from deepict_dask.cli.terminal import CampaignDisplay, TerminalReporter, print_table
 from deepict_dask.cluster import connect, local_plan
+from deepict_dask.cluster.performance import check_performance_report
+from deepict_dask.cluster.performance import performance_report as recorded
 from deepict_dask.config import ClusterSettings, Settings, load_settings, merge_given, with_paths
 from deepict_dask.errors import OutputExistsError
 from deepict_dask.io.location import Location
@@ -36,6 +38,7 @@ def pipeline(
     name: str | None = None,
     recursive: bool = False,
     share: bool = False,
+    performance_report: Path | None = None,
     **options: Any,
 ) -> None:
     """Run the stages up to one of them and print what came of it; exits with 1 or 2 if a tomogram failed."""
@@ -43,6 +46,9 @@ def pipeline(
     from deepict_dask.campaign.plan import plan_run
     from deepict_dask.campaign.run import run
 
+    record = None if performance_report is None else Location.of(performance_report)
+    if record is not None:
+        check_performance_report(record, overwrite=overwrite)
     entries = find_entries(tomograms, name=name, recursive=recursive)
     # What a table says of single tomograms lies over the settings file, and options over all of it.
     merged = merge_given(load_settings(config), overrides_of(entries), options)
@@ -71,7 +77,7 @@ def pipeline(
         reporter.say("everything is there already, made with the same settings; no workers are started")
         outcomes = process()
     else:
-        with workers(settings.cluster, reporter) as threads:
+        with workers(settings.cluster, reporter) as threads, recorded(record, reporter.warn):
             outcomes = process(threads)
     if not quiet:
         _summary(outcomes, output)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 import numpy as np
@@ -14,6 +12,7 @@ import numpy as np
 from deepict_dask import __version__
 from deepict_dask.campaign.report.facts import Found, ReportFacts, Setting, TomogramFacts
 from deepict_dask.campaign.summary import State, Summary, TomogramState, now, read_summary
+from deepict_dask.campaign.versions import versions_here
 from deepict_dask.config import Settings
 from deepict_dask.errors import DeepictError, InputError, MissingFileError
 from deepict_dask.io.location import Location, is_leftover
@@ -29,7 +28,6 @@ from deepict_dask.tomogram import VoxelSize
 _SECRET = re.compile(r"password|passwd|secret|token|credential|api_?key|access_?key", re.IGNORECASE)
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 MASK = "••••••"
-_PACKAGES = ("dask", "distributed", "zarr", "numpy", "openvino", "torch")
 
 
 def gather(folder: Location) -> ReportFacts:
@@ -290,10 +288,5 @@ def _versions(summary: Summary, tomograms: Sequence[TomogramFacts]) -> dict[str,
     versions["deepict_dask (report)"] = __version__
     if runtimes := sorted({t.runtime for t in tomograms if t.runtime}):
         versions["network"] = ", ".join(runtimes)
-    versions["Python"] = platform.python_version()
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
+    # Of a run without any: of what writes this.
+    return {**versions, **(summary.versions or versions_here())}

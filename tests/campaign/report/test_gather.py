@@ -106,3 +106,12 @@ def test_settings_say_what_differs_and_hide_what_is_secret(tmp_path):
     assert changed == {"pick.threshold": "0.3", "cluster.scheduler": f"tls://{MASK}@host:8786"}
     assert [t.differs for t in facts.tomograms] == [{}, {"pick.min_size": "70"}]
     assert not any("hunter2" in s.value for s in plain_settings(settings))
+
+
+def test_versions_are_those_of_the_run_and_of_each_table(tmp_path):
+    run = many(tmp_path, [3])
+    summarize(run, [state("TS_00")], version="0.0.9", versions={"Python": "3.11.1", "numpy": "2.0.0"})
+    versions = gather(run).versions
+    assert (versions["Python"], versions["numpy"]) == ("3.11.1", "2.0.0")
+    assert versions["deepict_dask (last command)"] == "0.0.9"
+    assert versions["deepict_dask (tables)"] == versions["deepict_dask (report)"]
