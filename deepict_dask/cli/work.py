@@ -75,6 +75,8 @@ def pipeline(
 
     if plan.is_done:
         reporter.say("everything is there already, made with the same settings; no workers are started")
+        if record is not None:
+            reporter.warn(f"nothing is computed, so there is no performance report {record}")
         outcomes = process()
     else:
         with workers(settings.cluster, reporter) as threads, recorded(record, reporter.warn):

@@ -70,7 +70,7 @@ def leave_report(run: Location, reporter: Reporter) -> Location | None:
     run : Location
         Where the summary and all tables are written already.
     reporter : Reporter
-        Told why there is none.
+        Told where it is, or why there is none.
 
     Returns
     -------
@@ -85,7 +85,9 @@ def leave_report(run: Location, reporter: Reporter) -> Location | None:
             and known.group(1) == fingerprint(run)
         ):
             return file
-        return write_report(run)
+        file = write_report(run)
+        reporter.say(f"report: {file}")
+        return file
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         reporter.warn(f"no report was written ({reason}); the results are not touched by that")

@@ -36,7 +36,7 @@ def header(page: Page) -> str:
         facts.append("the folder has no summary; what lies there is shown")
     reason = f'<p class="reason">{escaped(summary.reason)}</p>' if summary.reason else ""
     return (
-        f'<header><p class="kicker">Particles in tomograms</p><h1>{name} <span class="badge {word}">{sentence}</span></h1>'
+        f'<header><p class="kicker">Particles in tomograms</p><h1>{name} <span class="badge {word}">{escaped(sentence)}</span></h1>'
         f'<p class="where">{escaped(summary.folder)}</p><p class="facts">{" · ".join(facts)}</p>{reason}</header>'
     )
 
@@ -115,7 +115,8 @@ def attention(page: Page) -> str:
             nothing = f"<p>There are fewer than {LEAST} tomograms to compare.</p>"
         parts.append(
             f'<div class="card outliers"><h2>Worth a look ({len(page.remarks)})</h2>{f"<ul>{rows}</ul>" if rows else nothing}'
-            f'<details><summary>The rule</summary><p class="note">{escaped(RULE)}</p></details></div>'
+            f'<details><summary>The rule</summary><p class="note">{escaped(RULE)}</p></details>'
+            f'<p class="note printed">{escaped(RULE)}</p></div>'
         )
     if page.facts.summary.warnings:
         rows = "".join(f"<li>{escaped(w)}</li>" for w in page.facts.summary.warnings)

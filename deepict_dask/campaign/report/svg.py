@@ -189,7 +189,7 @@ def bar(parts: Sequence[Part], what: str) -> str:
             f"{escaped(p.name)}: {escaped(p.label)}</title></rect>"
         )
         at += width
-    return _svg(22, drawn, what)
+    return _svg(22, drawn, what, ' class="stretched" preserveAspectRatio="none"')
 
 
 def _spread(at: Sequence[float], radius: float, most: float) -> list[float]:
@@ -230,5 +230,5 @@ def _text(x: float, y: float, text: str, anchor: str = "start", color: str = _IN
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}" font-weight="{weight}">{escaped(text)}</text>'
 
 
-def _svg(height: float, parts: Sequence[str], what: str) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escaped(what)}">{"".join(parts)}</svg>'
+def _svg(height: float, parts: Sequence[str], what: str, how: str = "") -> str:
+    return f'<svg{how} viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escaped(what)}">{"".join(parts)}</svg>'

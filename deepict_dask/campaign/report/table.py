@@ -139,7 +139,7 @@ def _state(t: TomogramFacts) -> Cell:
     if t.is_complete and word in ("waiting", "stopped"):
         shown = "done"
     title = "everything was there already" if word == "kept" else ""
-    return Cell(f'<span class="badge {shown}" title="{title}">{shown}</span>', shown)
+    return Cell(f'<span class="badge {escaped(shown)}" title="{title}">{escaped(shown)}</span>', shown)
 
 
 def _is_numeric(page: Page, column: str) -> bool:

@@ -91,7 +91,10 @@ def test_names_are_text_and_never_markup(tmp_path):
     run = Location.of(tmp_path)
     evil = '<img src=x onerror="alert(1)">'
     plant(run, "TS <b>1", {"<script>alert(2)<": 3, "b&b": 1})
-    summarize(run, [state("TS <b>1", metadata={evil: evil, "x": "</script>"}, reason=evil)])
+    summarize(
+        run,
+        [state("TS <b>1", metadata={evil: evil, "x": "</script>"}, reason=evil), state("TS_9", state=evil)],
+    )
     page = read(write_report(run))
     assert [tag for tag, _ in page.tags].count("script") == 1
     assert not [a for tag, a in page.tags if tag == "img"]
