@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict, TypeAdapter
 
 from deepict_dask import __version__
 from deepict_dask.errors import InputError
@@ -56,6 +59,9 @@ class TomogramState:
         What the table of tomograms says of it besides settings.
     """
 
+    # For what is read back.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
+
     name: str
     state: State = "waiting"
     stage: str = ""
@@ -77,16 +83,6 @@ class TomogramState:
     def is_over(self) -> bool:
         """Whether nothing more happens to it in this command."""
         return self.state not in ("waiting", "running")
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> TomogramState:
-        """Read what `asdict` gave; what later versions add is passed over."""
-        names = {f.name for f in fields(cls)}
-        values = {key: value for key, value in content.items() if key in names}
-        for name in ("voxel_size", "shape"):
-            if values.get(name) is not None:
-                values[name] = tuple(values[name])
-        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -114,6 +110,9 @@ class Summary:
     versions : mapping of str to str
         Of Python and the packages that it stands on, where the command ran.
     """
+
+    # For what is read back.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(allow_inf_nan=False)
 
     folder: str
     command: str
@@ -170,12 +169,8 @@ class Summary:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Summary:
-        """Read what `to_json` gave; KeyError, TypeError or ValueError where it is something else."""
-        names = {f.name for f in fields(cls)}
-        values = {key: value for key, value in content.items() if key in names}
-        values["tomograms"] = tuple(TomogramState.from_json(t) for t in content["tomograms"])
-        values["warnings"] = tuple(content.get("warnings", ()))
-        return cls(**values)
+        """Read what `to_json` gave; ValueError where it is something else. What later versions add is passed over."""
+        return _reader().validate_python(content)
 
     def beside(self, earlier: Summary | None) -> Summary:
         """Give it with the tomograms that an earlier command left in the folder and this one has nothing to do with."""
@@ -222,6 +217,11 @@ _WEIGHTS = {
 }
 
 
+@cache
+def _reader() -> TypeAdapter[Summary]:
+    return TypeAdapter(Summary)
+
+
 def read_summary(folder: Location) -> Summary | None:
     """Read the summary of a run folder; None if there is none, or it is damaged, as nothing depends on it."""
     file = folder / FILE
@@ -229,7 +229,7 @@ def read_summary(folder: Location) -> Summary | None:
         return None
     try:
         return Summary.from_json(file.read_json())
-    except (InputError, KeyError, TypeError, ValueError, AttributeError):
+    except (InputError, ValueError):
         return None
 
 

@@ -69,6 +69,29 @@ def test_a_folder_without_summary_is_shown_too(tmp_path):
     assert facts.tomograms[0].state.contrast == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        (("tomograms",), 5),
+        (("tomograms", 0, "shape", 1), "x"),
+        (("tomograms", 0, "seconds", "ingest"), []),
+        (("tomograms", 0, "name"), {}),
+        (("tomograms", 0, "state"), "lost"),
+        (("now",), 1e400),
+    ],
+)
+def test_a_summary_of_other_things_counts_as_none(tmp_path, path, value):
+    run = many(tmp_path, [3, 4])
+    content = json.loads((tmp_path / "summary.json").read_text())
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    (tmp_path / "summary.json").write_text(json.dumps(content))
+    facts = gather(run)
+    assert not facts.has_summary and facts.total("ribosome") == 7
+
+
 def test_a_damaged_summary_counts_as_none_and_a_changed_table_is_said(tmp_path):
     run = many(tmp_path, [3, 4])
     (tmp_path / "summary.json").write_text('{"tomograms": 5')
