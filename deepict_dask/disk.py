@@ -51,8 +51,8 @@ def disk_errors(place: _Place) -> Iterator[None]:
 def fault_of(error: BaseException) -> int | None:
     """Give the number of the disk's fault that an error is about; None for all others."""
     number = error.errno if isinstance(error, OSError) else None
-    if number is None and (said := _NUMBER.search(str(error))) is not None:
-        number = int(said[1])
+    if number is None and (match := _NUMBER.search(str(error))) is not None:
+        number = int(match[1])
     return number if number in _FAULTS else None
 
 

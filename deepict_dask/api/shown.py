@@ -49,11 +49,11 @@ class Seen:
 
         source = lazily(opened)
         options = {"clip": clip, "ignore_value": ignore_value, "invert": invert}
-        asked = load_settings(None, options).ingest.conditions
-        if not asked:
+        conditions = load_settings(None, options).ingest.conditions
+        if not conditions:
             return cls(opened, source, source)
-        facts = condition_lazily(source, **asked)
-        return cls(opened, source, conditioned(source, facts[0]), facts, asked.get("ignore_value"))
+        facts = condition_lazily(source, **conditions)
+        return cls(opened, source, conditioned(source, facts[0]), facts, conditions.get("ignore_value"))
 
     def statistics(self) -> Any:
         """Mean and standard deviation that the network needs, lazily; doubts about the voxels are Python warnings."""

@@ -93,8 +93,10 @@ def conditioning_of(
     ends = np.clip([first.minimum, first.maximum], low, high)
     if invert:
         ends = -ends[::-1]
-    found = Statistics(last.count, shown.shown_mean, last.std, float(ends[0]), float(ends[1]), first.n_nan)
-    return shown, found
+    statistics = Statistics(
+        last.count, shown.shown_mean, last.std, float(ends[0]), float(ends[1]), first.n_nan
+    )
+    return shown, statistics
 
 
 def counted_lazily(source: Any) -> Any:

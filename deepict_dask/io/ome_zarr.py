@@ -161,10 +161,10 @@ class Image:
     @property
     def file_origin(self) -> VoxelSize | None:
         """Where the file that it comes from puts the center of the first voxel, (z, y, x) in A; None where it does not say."""
-        said = (self.attributes.get("source") or {}).get("origin")
-        if said is None:
+        origin = (self.attributes.get("source") or {}).get("origin")
+        if origin is None:
             return self.origin if any(self.origin) else None
-        z, y, x = said
+        z, y, x = origin
         return float(z), float(y), float(x)
 
     @property

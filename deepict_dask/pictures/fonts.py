@@ -68,19 +68,19 @@ def _best(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _wide_fonts() -> tuple[str, ...]:
-    found = []
+    fonts = []
     spec = find_spec("matplotlib")
     if spec is not None and spec.origin:
         # It brings one; matplotlib itself is not imported for it.
         file = Location.of(spec.origin).parent.join("mpl-data", "fonts", "ttf", "DejaVuSans.ttf")
-        found += [str(file)] if file.is_file() else []
+        fonts += [str(file)] if file.is_file() else []
     for name in _WIDE:
         try:
             _sized(name, 12.0)
         except OSError:
             continue
-        found.append(name)
-    return tuple(found)
+        fonts.append(name)
+    return tuple(fonts)
 
 
 @lru_cache(maxsize=64)

@@ -44,9 +44,9 @@ def scale_bar_length(extent: float) -> float:
     >>> scale_bar_length(1250.0), scale_bar_length(76.0)
     (200.0, 10.0)
     """
-    wanted = extent / 4
-    step = 10 ** math.floor(math.log10(wanted))
-    return float(max(step * m for m in (1, 2, 5) if step * m <= wanted))
+    quarter = extent / 4
+    step = 10 ** math.floor(math.log10(quarter))
+    return float(max(step * m for m in (1, 2, 5) if step * m <= quarter))
 
 
 def nanometers(length: float) -> str:

@@ -146,6 +146,6 @@ def known_radii(radii: np.ndarray, classes: np.ndarray, usual: float) -> np.ndar
     filled = np.array(radii, np.float64)
     for name in set(classes.tolist()):
         rows = classes == name
-        known = filled[rows & np.isfinite(filled)]
-        filled[rows & ~np.isfinite(filled)] = np.median(known) if len(known) else usual
+        finite = filled[rows & np.isfinite(filled)]
+        filled[rows & ~np.isfinite(filled)] = np.median(finite) if len(finite) else usual
     return filled

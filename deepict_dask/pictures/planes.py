@@ -108,9 +108,9 @@ class Pyramid:
         first = round(center - (planes - 1) / 2)
         keys[axis] = _within(first / factor, (first + planes) / factor, level.shape[axis])
         # In voxels of the level, whose voxel k covers k to k + 1 here.
-        wanted = [((b + 0.5) / factor, (e + 0.5) / factor) for b, e in spans]
+        in_level = [((b + 0.5) / factor, (e + 0.5) / factor) for b, e in spans]
         margin = 2 + math.ceil(3 * gaussian / min(self.voxel_size[a] * factor for a in across))
-        for a, (b, e) in zip(across, wanted, strict=True):
+        for a, (b, e) in zip(across, in_level, strict=True):
             keys[a] = _within(b - margin, e + margin, level.shape[a])
         values = _mean(level, tuple(keys), axis)
         if gaussian > 0:
@@ -121,7 +121,7 @@ class Pyramid:
         ends = [self.shape[a] / factor for a in across]
         boxes = [
             (b - keys[a].start, e - keys[a].start, end - keys[a].start)
-            for a, (b, e), end in zip(across, wanted, ends, strict=True)
+            for a, (b, e), end in zip(across, in_level, ends, strict=True)
         ]
         return _resampled(values, size, boxes)
 

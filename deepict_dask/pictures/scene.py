@@ -114,11 +114,11 @@ def open_scene(
     drawn = _open(place, image)
     picked, true = _tables(particles or drawn.folder, drawn.name), _tables(truth, drawn.name)
     named = {table: _names(table) for table in [*(picked or ()), *(true or ())]}
-    known = sorted({name for names in named.values() for name in names})
-    for wanted in classes or ():
-        if wanted not in known:
+    available = sorted({name for names in named.values() for name in names})
+    for name in classes or ():
+        if name not in available:
             raise InputError(
-                f"{place} has no particles of class {wanted!r}; its tables name {', '.join(known) or 'no class'}"
+                f"{place} has no particles of class {name!r}; its tables name {', '.join(available) or 'no class'}"
             )
     if classes is None:
         of_picks = {name for table in picked or () for name in named[table]}
@@ -148,23 +148,37 @@ def open_scene(
 
 def _open(place: Location, image: str) -> _Drawn:
     """Open the voxels."""
-    own = open_own_image(place)
-    if own is None and place.is_folder() and any(c.name.endswith(".zarr") for c in place.children()):
+    own_image = open_own_image(place)
+    if own_image is None and place.is_folder() and any(c.name.endswith(".zarr") for c in place.children()):
         name, _, class_name = image.partition(":")
-        own = open_own_image(place / f"{name}.zarr")
-        if own is None or not own.is_complete:
+        own_image = open_own_image(place / f"{name}.zarr")
+        if own_image is None or not own_image.is_complete:
             complete = [c.name.removesuffix(".zarr") for c in place.children() if _is_complete(c)]
             raise InputError(
                 f"{place} holds no complete {name}.zarr to draw; complete there: {', '.join(complete) or 'nothing'}"
             )
-        channel = _channel(own, class_name)
-        return _Drawn(own.name, image, Pyramid.of(own, channel), own.grid, own.own_grid, place, _levels(own))
-    if own is not None:
-        if not own.is_complete:
-            raise InputError(f"{own.path} was never finished; run the command that writes it again")
-        channel = _channel(own, "")
+        channel = _channel(own_image, class_name)
         return _Drawn(
-            own.name, own.kind, Pyramid.of(own, channel), own.grid, own.own_grid, place.parent, _levels(own)
+            own_image.name,
+            image,
+            Pyramid.of(own_image, channel),
+            own_image.grid,
+            own_image.own_grid,
+            place,
+            _levels(own_image),
+        )
+    if own_image is not None:
+        if not own_image.is_complete:
+            raise InputError(f"{own_image.path} was never finished; run the command that writes it again")
+        channel = _channel(own_image, "")
+        return _Drawn(
+            own_image.name,
+            own_image.kind,
+            Pyramid.of(own_image, channel),
+            own_image.grid,
+            own_image.own_grid,
+            place.parent,
+            _levels(own_image),
         )
     source = open_source(place)
     grid = Grid(source.shape, source.voxel_size)
@@ -191,9 +205,9 @@ def _channel(image: Image, class_name: str) -> int | None:
             raise InputError(f"{image.path} has no class {class_name!r} to draw; leave :{class_name} out")
         return None
     if class_name not in image.classes:
-        asked = f"no class {class_name!r}" if class_name else "several classes"
+        choice = f"no class {class_name!r}" if class_name else "several classes"
         raise InputError(
-            f"{image.path} has {asked}; draw one of {', '.join(f'probability:{name}' for name in image.classes)}"
+            f"{image.path} has {choice}; draw one of {', '.join(f'probability:{name}' for name in image.classes)}"
         )
     return image.classes.index(class_name)
 
@@ -205,13 +219,13 @@ def _tables(place: Location | None, tomogram: str) -> list[Table] | None:
     if place.is_folder() and not any(split_name(child.name)[1] for child in place.children()):
         return None
     tables = find_tables(place)
-    own = [table for table in tables if table.tomogram == tomogram]
+    of_tomogram = [table for table in tables if table.tomogram == tomogram]
     # A table that says nothing of a tomogram is of the one that it is given for.
-    own = own or [table for table in tables if not table.is_named]
-    if not own:
+    of_tomogram = of_tomogram or [table for table in tables if not table.is_named]
+    if not of_tomogram:
         names = ", ".join(sorted({table.tomogram for table in tables}))
         raise InputError(f"{place} has no particles of tomogram {tomogram!r}, but of {names}")
-    return own
+    return of_tomogram
 
 
 def _names(table: Table) -> tuple[str, ...]:
@@ -220,15 +234,15 @@ def _names(table: Table) -> tuple[str, ...]:
 
 def _marks(tables: Sequence[Table], drawn: _Drawn, classes: Sequence[str], diameter: float | None) -> Marks:
     """Read tables, and put their particles over the voxels that are drawn."""
-    own = drawn.own_grid.voxel_size
+    own_size = drawn.own_grid.voxel_size
     factor = (1.0, 1.0, 1.0)
-    if own is not None and drawn.grid.voxel_size is not None:
+    if own_size is not None and drawn.grid.voxel_size is not None:
         # Tables count voxels of the tomogram as it came, and this image may have others.
-        z, y, x = (a / b for a, b in zip(own, drawn.grid.voxel_size, strict=True))
+        z, y, x = (a / b for a, b in zip(own_size, drawn.grid.voxel_size, strict=True))
         factor = (z, y, x)
     parts, radii = [], []
     for table in tables:
-        part = table.read(grid=VoxelGrid(own, drawn.own_grid.shape))
+        part = table.read(grid=VoxelGrid(own_size, drawn.own_grid.shape))
         if not (table.has_column and table.classes):
             part = replace(part, classes=None, class_name=_names(table)[0])
         parts.append(replace(part, voxel_size=None, tomogram=drawn.name))

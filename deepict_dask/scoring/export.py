@@ -95,18 +95,18 @@ def export(
         star = Location.of(tomograms)
         geometry = replace(geometry, series=read_tomograms(star.local_path()))
         details = replace(details, tomograms_star=star.url)
-    found = [table for path in tables for table in find_tables(path)]
-    wanted = [class_name] if isinstance(class_name, str) else list(class_name or ())
-    planned = _plan(found, geometry, renamer(rename), wanted)
+    picked_tables = [table for path in tables for table in find_tables(path)]
+    classes = [class_name] if isinstance(class_name, str) else list(class_name or ())
+    planned = _plan(picked_tables, geometry, renamer(rename), classes)
     prepared = replace(planned.export, details=details, place=output.url)
     settings: dict[str, Any] = {
         "format": format,
         "rename": rename,
-        "classes": wanted,
+        "classes": classes,
         "geometry": _plain(geometry),
         "details": _plain(replace(details, tomograms_star="")),
     }
-    files = list(dict.fromkeys(Location.of(table.path) for table in found))
+    files = list(dict.fromkeys(Location.of(table.path) for table in picked_tables))
     if rename is not None and Location.of(rename).is_file():
         files.append(Location.of(rename))
     if tomograms is not None:
@@ -140,13 +140,13 @@ def _plan(tables: Sequence[Table], geometry: Geometry, rename: Any, classes: Seq
         raise InputError(
             f"several tomograms would be called {twice!r}; give each a name of its own with --rename"
         )
-    own = {there: here for here, there in new.items()}
-    ordered = sorted_names(list(own))
+    old_names = {new_name: old_name for old_name, new_name in new.items()}
+    ordered = sorted_names(list(old_names))
     frames, kinds, columns, has_scores = [], set(), set(), False
-    for there, number in zip(ordered, numbers_of(ordered), strict=True):
-        particles = _load(by_tomogram[own[there]], geometry, classes)
+    for new_name, number in zip(ordered, numbers_of(ordered), strict=True):
+        particles = _load(by_tomogram[old_names[new_name]], geometry, classes)
         grid = replace(particles.grid_of(particles.tomogram))
-        frames.append(geometry.frame(there, grid, number, len(particles)))
+        frames.append(geometry.frame(new_name, grid, number, len(particles)))
         named = particles.names("class")
         kinds |= set(named) if len(particles) else set()
         columns |= set(particles.others)
@@ -155,17 +155,17 @@ def _plan(tables: Sequence[Table], geometry: Geometry, rename: Any, classes: Seq
         raise InputError(
             f"there are no picks of class {', '.join(classes)} in {', '.join(str(t.path) for t in tables[:3])}"
         )
-    known = sorted_names([name for name in kinds if name not in NAMELESS])
-    if known and len(known) < len(kinds):
+    named_classes = sorted_names([name for name in kinds if name not in NAMELESS])
+    if named_classes and len(named_classes) < len(kinds):
         raise InputError(
-            f"some tables hold the classes {', '.join(known)} and others do not say theirs; choose one with --class"
+            f"some tables hold the classes {', '.join(named_classes)} and others do not say theirs; choose one with --class"
         )
 
     def load(frame: Frame) -> Particles:
-        found = _load(by_tomogram[own[frame.name]], geometry, classes)
+        particles = _load(by_tomogram[old_names[frame.name]], geometry, classes)
         grid = frame.grid
         return replace(
-            found,
+            particles,
             tomogram=frame.name,
             tomograms=None,
             grids={},
@@ -174,20 +174,23 @@ def _plan(tables: Sequence[Table], geometry: Geometry, rename: Any, classes: Seq
             origin=grid.origin,
         )
 
-    for name in known:
+    for name in named_classes:
         check_name(name, "a class of the tables", is_class=True)
     return _Planned(
-        Export(tuple(frames), tuple(known), frozenset(columns), has_scores, geometry, Details(), load), own
+        Export(
+            tuple(frames), tuple(named_classes), frozenset(columns), has_scores, geometry, Details(), load
+        ),
+        old_names,
     )
 
 
 def _load(tables: Sequence[Table], geometry: Geometry, classes: Sequence[str]) -> Particles:
     """Read the particles of one tomogram."""
-    known = VoxelGrid(geometry.voxel_size, geometry.shape)
-    found = join(read_tables(tables, known)) if len(tables) > 1 else read_tables(tables, known)[0]
+    grid = VoxelGrid(geometry.voxel_size, geometry.shape)
+    particles = join(read_tables(tables, grid)) if len(tables) > 1 else read_tables(tables, grid)[0]
     if not classes:
-        return found
-    return found[np.isin(found["class"].astype(str), list(classes))]
+        return particles
+    return particles[np.isin(particles["class"].astype(str), list(classes))]
 
 
 def import_tables(
@@ -239,16 +242,16 @@ def import_tables(
         geometry = replace(geometry, series=read_tomograms(Location.of(tomograms).local_path()))
     new_name = renamer(rename)
     places = [Location.of(path) for path in tables]
-    found = join(
+    particles = join(
         [
             read_foreign(place.local_path(), format, Reading(geometry, tomogram, class_name))
             for place in places
         ]
     )
-    found = _renamed(found, new_name)
+    particles = _renamed(particles, new_name)
     offset = np.asarray(geometry.offset, np.float64)
     if offset.any():
-        found = _moved(found, -offset)
+        particles = _moved(particles, -offset)
     settings = {
         "format": format,
         "rename": rename,
@@ -259,29 +262,29 @@ def import_tables(
     files = places + ([Location.of(tomograms)] if tomograms is not None else [])
     if rename is not None and Location.of(rename).is_file():
         files.append(Location.of(rename))
-    write_table(found, output, made_of("import", files, settings), overwrite=overwrite)
-    return found
+    write_table(particles, output, made_of("import", files, settings), overwrite=overwrite)
+    return particles
 
 
-def _renamed(found: Particles, new_name: Any) -> Particles:
+def _renamed(particles: Particles, new_name: Any) -> Particles:
     new = {}
-    for name in found.names("tomogram"):
+    for name in particles.names("tomogram"):
         new[name] = check_name(new_name(name), "a tomogram of the tables (name it otherwise with --rename)")
-    for name in found.names("class"):
+    for name in particles.names("class"):
         if name:
             check_name(name, "a class of the tables", is_class=True)
-    if found.tomograms is None:
-        return replace(found, tomogram=new.get(found.tomogram, found.tomogram))
-    names = np.array([new[name] for name in found.tomograms.tolist()], object)
-    grids = {new[name]: grid for name, grid in found.grids.items()}
-    return replace(found, tomogram="", tomograms=names, grids=grids)
+    if particles.tomograms is None:
+        return replace(particles, tomogram=new.get(particles.tomogram, particles.tomogram))
+    names = np.array([new[name] for name in particles.tomograms.tolist()], object)
+    grids = {new[name]: grid for name, grid in particles.grids.items()}
+    return replace(particles, tomogram="", tomograms=names, grids=grids)
 
 
-def _moved(found: Particles, angstrom: np.ndarray) -> Particles:
+def _moved(particles: Particles, angstrom: np.ndarray) -> Particles:
     """Move positions by a distance in A."""
     parts = []
-    for name in found.names("tomogram") or [found.tomogram]:
-        part = found.of_tomogram(name) if name else found
+    for name in particles.names("tomogram") or [particles.tomogram]:
+        part = particles.of_tomogram(name) if name else particles
         z, y, x = (part.positions + angstrom / Frame(name, grid=part.grid_of(name)).voxel_size).T
         parts.append(replace(part, z=z, y=y, x=x))
     return join(parts) if len(parts) > 1 else parts[0]

@@ -19,8 +19,8 @@ def made_of(step: str, files: Sequence[Location], settings: dict[str, Any]) -> P
     inputs: dict[str, Made] = {}
     for k, file in enumerate(files):
         if file.is_folder():
-            found = [(name, digest_of(file.join(name))) for name, _ in file.files()]
-            inputs |= {f"table {k + 1}, {name}": FileInput(name, digest) for name, digest in found}
+            digests = [(name, digest_of(file.join(name))) for name, _ in file.files()]
+            inputs |= {f"table {k + 1}, {name}": FileInput(name, digest) for name, digest in digests}
         else:
             inputs[f"table {k + 1}"] = FileInput(file.name, digest_of(file))
     return Provenance(step, inputs, settings)

@@ -54,10 +54,10 @@ def tomogram_and_class(
     table: Path, tomograms: np.ndarray, classes: np.ndarray, tomogram: str, class_name: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give the names of tomogram and class of each row of a table that has numbers."""
-    known = classes_beside(table)
+    names_beside = classes_beside(table)
     kinds: Sequence[str] | np.ndarray
-    if not known and len(set(classes.tolist())) < 2:
+    if not names_beside and len(set(classes.tolist())) < 2:
         kinds = np.full(len(classes), class_name, object)
     else:
-        kinds = named(classes, known)
+        kinds = named(classes, names_beside)
     return named(tomograms, tomograms_beside(table), tomogram), np.asarray(kinds, object)

@@ -96,8 +96,8 @@ class Export:
 
     def first_voxel(self, usual: float) -> float:
         """Give the coordinate of the center of the first voxel: what the user says, else what the program takes it for."""
-        said = self.geometry.first_voxel
-        return usual if said is None else said
+        override = self.geometry.first_voxel
+        return usual if override is None else override
 
     def numbers_of_classes(self, particles: Particles) -> np.ndarray:
         """Give the number of each row's class, int64 (n,): 1 where there is but one without a name."""
@@ -137,8 +137,8 @@ class Reading:
 
     def first_voxel(self, usual: float) -> float:
         """Give the coordinate of the center of the first voxel."""
-        said = self.geometry.first_voxel
-        return usual if said is None else said
+        override = self.geometry.first_voxel
+        return usual if override is None else override
 
 
 def numbers_of(names: Sequence[str]) -> list[int]:
@@ -187,12 +187,12 @@ def number_map(text: str, path: object) -> dict[int, str]:
     InputError
         If a line is something else.
     """
-    found: dict[int, str] = {}
+    names_by_number: dict[int, str] = {}
     for k, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         number, _, name = line.strip().partition(" ")
         if not number.isdecimal() or not name.strip():
             raise InputError(f"{path} holds {line!r:.80} in line {k}, where a number and a name belong")
-        found[int(number)] = name.strip()
-    return found
+        names_by_number[int(number)] = name.strip()
+    return names_by_number

@@ -210,11 +210,11 @@ class Geometry:
         number, n : int
             Of the tomogram, and of its particles.
         """
-        said = self.series.get(name, Series(name))
+        stated = self.series.get(name, Series(name))
         size = self.voxel_size or grid.voxel_size
-        if size is None and said.pixel_size and said.binning:
-            size = (said.pixel_size * said.binning,) * 3
-        pixel = self.pixel_size or said.pixel_size
+        if size is None and stated.pixel_size and stated.binning:
+            size = (stated.pixel_size * stated.binning,) * 3
+        pixel = self.pixel_size or stated.pixel_size
         if pixel is None and self.binning and size is not None:
             if not np.allclose(size, size[0], rtol=_SAME_EDGE, atol=0):
                 raise InputError(
@@ -223,12 +223,12 @@ class Geometry:
                 )
             pixel = size[0] / self.binning
         shape = self.shape or grid.shape
-        if shape is None and said.unbinned_shape and size is not None and pixel is not None:
+        if shape is None and stated.unbinned_shape and size is not None and pixel is not None:
             # As RELION reconstructs: whole voxels, rounded.
             z, y, x = (
                 int(n_pixels * pixel / edge + 0.5)
-                for n_pixels, edge in zip(said.unbinned_shape, size, strict=True)
+                for n_pixels, edge in zip(stated.unbinned_shape, size, strict=True)
             )
             shape = (z, y, x)
-        series = Series(name, pixel, said.unbinned_shape, said.binning, said.hand)
+        series = Series(name, pixel, stated.unbinned_shape, stated.binning, stated.hand)
         return Frame(name, number, VoxelGrid(size, shape, grid.origin), series, n)

@@ -76,13 +76,13 @@ def matrices(angles: np.ndarray) -> np.ndarray:
     return np.round(_rotation("ZYZ", canonical(angles)).inv().as_matrix(), 12) + 0.0
 
 
-def from_matrices(given: np.ndarray) -> np.ndarray:
+def from_matrices(matrices: np.ndarray) -> np.ndarray:
     """Give rot, tilt and psi (n, 3) in degrees of matrices (n, 3, 3)."""
     from scipy.spatial.transform import Rotation
 
-    if not len(given):
+    if not len(matrices):
         return np.zeros((0, 3))
-    return _euler(Rotation.from_matrix(given).inv(), "ZYZ")
+    return _euler(Rotation.from_matrix(matrices).inv(), "ZYZ")
 
 
 def to_motl(angles: np.ndarray) -> np.ndarray:
@@ -115,7 +115,7 @@ def _euler(rotation: Rotation, order: str) -> np.ndarray:
     with warnings.catch_warnings():
         # Where the second angle is 0 or 180 only the sum of the others counts; the third is 0 then.
         warnings.simplefilter("ignore", UserWarning)
-        found = rotation.as_euler(order, degrees=True)
+        angles = rotation.as_euler(order, degrees=True)
     # One number for one angle: 180 and not -180, and never -0.
-    found = np.where(np.abs(found + 180) < 5e-7, 180.0, found)
-    return np.where(np.abs(found) < 5e-13, 0.0, found)
+    angles = np.where(np.abs(angles + 180) < 5e-7, 180.0, angles)
+    return np.where(np.abs(angles) < 5e-13, 0.0, angles)

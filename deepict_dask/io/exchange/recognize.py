@@ -26,12 +26,12 @@ def recognize(path: Path) -> str:
     """
     if not path.exists():
         raise MissingFileError(f"there is no table or folder {path}; check the path")
-    found = _folder(path) if path.is_dir() else _file(path)
-    if found is None:
+    program = _folder(path) if path.is_dir() else _file(path)
+    if program is None:
         raise InputError(
             f"nothing in {path} says which program it is of; say it with --format (see deepict-dask import --help)"
         )
-    return found
+    return program
 
 
 def _folder(path: Path) -> str | None:

@@ -13,12 +13,12 @@ from deepict_dask.names import check_name
 _PART = "{name}"
 
 
-def renamer(given: str | None) -> Callable[[str], str]:
+def renamer(option: str | None) -> Callable[[str], str]:
     """Make what renames of what a user gives.
 
     Parameters
     ----------
-    given : str, optional
+    option : str, optional
         A pattern with ``{name}`` in it, ``*`` standing for anything: what ``{name}`` is of the old name is the new one. Or
         ``PATTERN=NEW`` with ``{name}`` in both. Or a CSV file with two columns: old name, new name.
 
@@ -32,16 +32,16 @@ def renamer(given: str | None) -> Callable[[str], str]:
     >>> renamer("rec_{name}_*Apx")("rec_TS_01_10.00Apx"), renamer("{name}_b4={name}.mrc")("a_b4")
     ('TS_01', 'a.mrc')
     """
-    if given is None:
+    if option is None:
         return lambda name: name
-    if _PART not in given:
-        return _table(Path(given).expanduser(), given)
-    pattern, has_new, new = given.partition("=")
+    if _PART not in option:
+        return _table(Path(option).expanduser(), option)
+    pattern, has_new, new = option.partition("=")
     if not has_new:
         new = _PART
     if pattern.count(_PART) != 1 or _PART not in new:
         raise InputError(
-            f"--rename {given!r} needs {_PART} once on each side of =, such as 'rec_{_PART}_*Apx'"
+            f"--rename {option!r} needs {_PART} once on each side of =, such as 'rec_{_PART}_*Apx'"
         )
     parts = re.split(r"(\{name\}|\*)", pattern)
     expression = re.compile(
@@ -49,20 +49,20 @@ def renamer(given: str | None) -> Callable[[str], str]:
     )
 
     def rename(name: str) -> str:
-        found = expression.fullmatch(name)
-        if found is None:
+        match = expression.fullmatch(name)
+        if match is None:
             raise InputError(
-                f"the tomogram {name!r} does not fit --rename {given!r}; give a pattern that fits all, or a table of old and new names"
+                f"the tomogram {name!r} does not fit --rename {option!r}; give a pattern that fits all, or a table of old and new names"
             )
-        return check_name(new.replace(_PART, found[1]), f"what --rename makes of {name!r}")
+        return check_name(new.replace(_PART, match[1]), f"what --rename makes of {name!r}")
 
     return rename
 
 
-def _table(path: Path, given: str) -> Callable[[str], str]:
+def _table(path: Path, option: str) -> Callable[[str], str]:
     if not path.is_file():
         raise InputError(
-            f"--rename {given!r} is neither a pattern with {_PART} in it nor a file; give 'rec_{_PART}', or a CSV of old and new names"
+            f"--rename {option!r} is neither a pattern with {_PART} in it nor a file; give 'rec_{_PART}', or a CSV of old and new names"
         )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -72,11 +72,11 @@ def _table(path: Path, given: str) -> Callable[[str], str]:
     for k, row in enumerate(rows, start=1):
         if len(row) != 2:
             raise FormatError(f"{path} has {len(row)} cells in row {k}, where an old and a new name belong")
-    known = dict(rows)
+    new_names = dict(rows)
 
     def rename(name: str) -> str:
-        if name not in known:
+        if name not in new_names:
             raise InputError(f"the tomogram {name!r} is not in {path}; add a row with its new name")
-        return check_name(known[name], f"the new name of {name!r} in {path}")
+        return check_name(new_names[name], f"the new name of {name!r} in {path}")
 
     return rename

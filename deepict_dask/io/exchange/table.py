@@ -15,7 +15,7 @@ def on_frames(
     tomograms: np.ndarray,
     classes: np.ndarray,
     score: np.ndarray,
-    others: dict[str, np.ndarray],
+    other_columns: dict[str, np.ndarray],
     reading: Reading,
     grids: Mapping[str, VoxelGrid] | None = None,
 ) -> Particles:
@@ -29,16 +29,16 @@ def on_frames(
         Names.
     score : float64 (n,)
         NaN where unknown.
-    others : mapping of str to (n,)
+    other_columns : mapping of str to (n,)
         Further columns.
     reading : Reading
         What the user says.
     grids : mapping of str to VoxelGrid, optional
         What the files say of the voxels, by tomogram.
     """
-    said = grids or {}
+    stated = grids or {}
     frames = {
-        name: reading.geometry.frame(name, said.get(name, VoxelGrid()))
+        name: reading.geometry.frame(name, stated.get(name, VoxelGrid()))
         for name in dict.fromkeys(tomograms.tolist())
     }
     one = next(iter(frames.values()), reading.geometry.frame(reading.tomogram, VoxelGrid())).grid
@@ -53,5 +53,5 @@ def on_frames(
         shape=one.shape,
         origin=one.origin,
         grids={name: frame.grid for name, frame in frames.items()} if len(frames) > 1 else {},
-        others=others,
+        others=other_columns,
     )

@@ -38,7 +38,7 @@ def read_tomograms(path: Path) -> dict[str, Series]:
         for name in (*SIZES, PIXEL, BINNING, HAND)
         if name in table
     }
-    found = {}
+    series = {}
     for k, name in enumerate(table[NAME]):
 
         def value(column: str, k: int = k) -> float | None:
@@ -47,8 +47,8 @@ def read_tomograms(path: Path) -> dict[str, Series]:
 
         z, y, x = (value(size) for size in SIZES)
         size = (z, y, x) if z and y and x else None
-        found[name] = Series(name, value(PIXEL), size, value(BINNING), value(HAND))
-    return found
+        series[name] = Series(name, value(PIXEL), size, value(BINNING), value(HAND))
+    return series
 
 
 def read_block(path: Path) -> Block:

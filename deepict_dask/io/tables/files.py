@@ -95,17 +95,17 @@ def read_tables(tables: Sequence[Table], grid: VoxelGrid = UNKNOWN_GRID) -> list
 
     Of a file of many tomograms the last one that was read is kept, so that it is not read anew for each of them.
     """
-    found = []
+    particles = []
     for table in tables:
         if not table.is_part:
-            found.append(table.read(grid=grid))
+            particles.append(table.read(grid=grid))
             continue
         stat = os.stat(table.path)
         # Only STAR needs the voxels to know the positions.
-        own = table.grid if split_name(table.path.name)[1] == "star" else UNKNOWN_GRID
-        whole = _whole(table.path, stat.st_mtime_ns, stat.st_size, own, grid)
+        own_grid = table.grid if split_name(table.path.name)[1] == "star" else UNKNOWN_GRID
+        whole = _whole(table.path, stat.st_mtime_ns, stat.st_size, own_grid, grid)
         part = whole.of_tomogram(table.tomogram)
-        found.append(
+        particles.append(
             replace(
                 part,
                 tomogram=table.tomogram,
@@ -113,14 +113,16 @@ def read_tables(tables: Sequence[Table], grid: VoxelGrid = UNKNOWN_GRID) -> list
                 shape=part.shape or table.grid.shape,
             )
         )
-    return found
+    return particles
 
 
 @lru_cache(maxsize=1)
-def _whole(path: Path, changed: int, n_bytes: int, own: VoxelGrid, other: VoxelGrid) -> Particles:
+def _whole(path: Path, changed: int, n_bytes: int, own_grid: VoxelGrid, other: VoxelGrid) -> Particles:
     """Read a file of many tomograms; its time and size are part of what is looked up."""
-    known = VoxelGrid(own.voxel_size or other.voxel_size, own.shape or other.shape, own.origin)
-    return read_particles(path, grid=known)
+    merged = VoxelGrid(
+        own_grid.voxel_size or other.voxel_size, own_grid.shape or other.shape, own_grid.origin
+    )
+    return read_particles(path, grid=merged)
 
 
 def find_tables(path: str | os.PathLike[str]) -> list[Table]:
@@ -240,9 +242,11 @@ def _side(path: Path) -> dict[str, Any]:
 
 def _grids(side: dict[str, Any]) -> dict[str, VoxelGrid]:
     """Give what the file beside a table of several tomograms says of each."""
-    said = side.get("grids")
+    by_name = side.get("grids")
     return (
-        {str(k): _grid(v) for k, v in said.items() if isinstance(v, dict)} if isinstance(said, dict) else {}
+        {str(k): _grid(v) for k, v in by_name.items() if isinstance(v, dict)}
+        if isinstance(by_name, dict)
+        else {}
     )
 
 

@@ -114,8 +114,8 @@ def _settings(made_by: Provenance | None) -> dict[str, object]:
     """Collect the settings of all stages before, and the names of the stages."""
     if made_by is None:
         return {}
-    found: dict[str, object] = {**made_by.settings, made_by.stage: True}
+    settings: dict[str, object] = {**made_by.settings, made_by.stage: True}
     for made in made_by.inputs.values():
         if isinstance(made, Provenance):
-            found = {**_settings(made), **found}
-    return found
+            settings = {**_settings(made), **settings}
+    return settings

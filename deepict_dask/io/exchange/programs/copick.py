@@ -42,10 +42,10 @@ def plain_name(name: str, what: str) -> str:
     >>> plain_name("80S_ribosome", "class")
     '80S-ribosome'
     """
-    found = _FORBIDDEN.sub("-", name).strip("-")
-    if not found:
+    plain = _FORBIDDEN.sub("-", name).strip("-")
+    if not plain:
         raise InputError(f"the {what} {name!r} has no character that copick allows in names; rename it")
-    return found
+    return plain
 
 
 def write(export: Export, folder: Path) -> None:
@@ -118,12 +118,12 @@ def _config(export: Export, folder: Path, objects: dict[str, str], user: str) ->
 
 def _transformations(particles: Particles, has_angles: bool) -> Sequence[list[list[float]]]:
     turns = matrices(angles_of(particles)) if has_angles else np.tile(np.eye(3), (len(particles), 1, 1))
-    found = []
+    transforms = []
     for turn in turns:
         matrix = np.eye(4)
         matrix[:3, :3] = turn
-        found.append(matrix.tolist())
-    return found
+        transforms.append(matrix.tolist())
+    return transforms
 
 
 def read(path: Path, reading: Reading) -> Particles:
@@ -155,11 +155,11 @@ def read(path: Path, reading: Reading) -> Particles:
 
 def _names(config: dict[str, Any]) -> dict[str, str]:
     """Give the classes as they were called before copick's rules."""
-    found = {}
+    names = {}
     for item in config.get("pickable_objects") or ():
         metadata = item.get("metadata") or {}
-        found[str(item.get("name"))] = str(metadata.get("name") or item.get("name"))
-    return found
+        names[str(item.get("name"))] = str(metadata.get("name") or item.get("name"))
+    return names
 
 
 def _root(config: Path, content: dict[str, Any]) -> Path:
@@ -187,23 +187,23 @@ def _picks(path: Path, content: dict[str, Any], called: dict[str, str], reading:
         raise FormatError(f"{path} counts in {content['unit']!r}; copick's picks are in angstrom")
     angstrom += turns[:, ::-1, 3]
     spacing = content.get("voxel_spacing")
-    said = VoxelGrid((float(spacing),) * 3) if spacing else VoxelGrid()
-    frame = reading.geometry.frame(run, said)
-    others = {}
+    grid = VoxelGrid((float(spacing),) * 3) if spacing else VoxelGrid()
+    frame = reading.geometry.frame(run, grid)
+    angles = {}
     if content.get("trust_orientation", True) and not np.allclose(turns[:, :, :3], np.eye(3)):
-        others = dict(zip(("rot", "tilt", "psi"), from_matrices(turns[:, :, :3]).T, strict=True))
+        angles = dict(zip(("rot", "tilt", "psi"), from_matrices(turns[:, :, :3]).T, strict=True))
     name = str(content.get("pickable_object_name"))
     kind = "" if called.get(name, name) == ANY_CLASS else called.get(name, name)
-    found = on_frames(
+    particles = on_frames(
         angstrom / frame.voxel_size,
         np.full(len(points), run, object),
         np.full(len(points), kind or reading.class_name, object),
         score,
-        others,
+        angles,
         replace(reading, tomogram=run, class_name=kind or reading.class_name),
-        {run: said},
+        {run: grid},
     )
-    return replace(found, label=labels)
+    return replace(particles, label=labels)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -84,18 +84,18 @@ def read(path: Path, reading: Reading) -> Particles:
 
     shifted = np.stack([column(26) + column(6), column(25) + column(5), column(24) + column(4)], axis=1)
     positions = np.round(shifted, 9) - reading.first_voxel(1.0)
-    others: dict[str, np.ndarray] = {}
+    other_columns: dict[str, np.ndarray] = {}
     angles = np.stack([column(7), column(8), column(9)], axis=1)
     if angles.any():
-        others |= dict(zip(("rot", "tilt", "psi"), from_dynamo(angles).T, strict=True))
+        other_columns |= dict(zip(("rot", "tilt", "psi"), from_dynamo(angles).T, strict=True))
     tubes = np.rint(column(21)).astype(np.int64)
     if tubes.any():
-        others["filament"] = tubes
-    kinds, known = np.rint(column(22)).astype(np.int64), classes_beside(path)
-    if not known and len(set(kinds.tolist())) < 2:
+        other_columns["filament"] = tubes
+    kinds, names_beside = np.rint(column(22)).astype(np.int64), classes_beside(path)
+    if not names_beside and len(set(kinds.tolist())) < 2:
         classes = np.full(len(lines), reading.class_name, object)
     else:
-        classes = named(kinds, known)
+        classes = named(kinds, names_beside)
     tomograms = named(np.rint(column(20)).astype(np.int64), _tomograms(path), reading.tomogram)
     cc = column(10)
     score = cc if cc.any() else np.full(len(cc), np.nan)
@@ -103,7 +103,7 @@ def read(path: Path, reading: Reading) -> Particles:
     if lines and all(len(cells) >= 36 for _, cells in lines):
         sizes = dict(zip(tomograms.tolist(), column(36).tolist(), strict=True))
         grids = {name: VoxelGrid((size,) * 3) for name, size in sizes.items() if size > 0}
-    return on_frames(positions, tomograms, classes, score, others, reading, grids)
+    return on_frames(positions, tomograms, classes, score, other_columns, reading, grids)
 
 
 def _tomograms(table: Path) -> dict[int, str]:

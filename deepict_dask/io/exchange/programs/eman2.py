@@ -96,8 +96,8 @@ def read(path: Path, reading: Reading) -> Particles:
         classes = np.full(len(kinds), reading.class_name, object)
     if not score.any():
         score = np.full(len(score), np.nan)
-    own = replace(reading, tomogram=name)
-    return on_frames(positions, np.full(len(kinds), name, object), classes, score, {}, own)
+    of_tomogram = replace(reading, tomogram=name)
+    return on_frames(positions, np.full(len(kinds), name, object), classes, score, {}, of_tomogram)
 
 
 def _json(path: Path) -> dict[str, Any]:

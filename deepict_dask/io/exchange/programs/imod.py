@@ -139,10 +139,10 @@ def read_points(path: Path, reading: Reading) -> Particles:
                 f"{path} holds {line!r:.80} in line {k}, where [object] [contour] x y z belong (3 to 5 numbers)"
             ) from None
         rows.append((z, y, x))
-    known = classes_beside(path)
+    names_beside = classes_beside(path)
     kinds = np.array(numbers, np.int64)
-    single = not known and len(set(numbers)) < 2
-    classes = np.full(len(rows), reading.class_name, object) if single else named(kinds, known)
+    single = not names_beside and len(set(numbers)) < 2
+    classes = np.full(len(rows), reading.class_name, object) if single else named(kinds, names_beside)
     points = np.array(rows, np.float64).reshape(-1, 3) - _center(reading.first_voxel(np.nan))
     return _of_file(
         path.name.removesuffix(POINTS_END).removesuffix(".txt"), points, classes, reading, VoxelGrid()

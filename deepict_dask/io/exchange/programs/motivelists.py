@@ -86,9 +86,9 @@ def write_stopgap(export: Export, folder: Path) -> None:
 
 
 def _halfsets(particles: Particles, numbers: np.ndarray) -> list[str]:
-    said = particles.others.get("halfset")
-    if said is not None and all(str(half) in "AB" and str(half) for half in said.tolist()):
-        return [str(half) for half in said.tolist()]
+    halves = particles.others.get("halfset")
+    if halves is not None and all(str(half) in "AB" and str(half) for half in halves.tolist()):
+        return [str(half) for half in halves.tolist()]
     return ["A" if k % 2 else "B" for k in numbers.astype(int).tolist()]
 
 
@@ -179,24 +179,24 @@ def read_stopgap(path: Path, reading: Reading) -> Particles:
     }  # fmt: skip
     for name, place in places.items():
         rows[:, place] = column(name)
-    others = {"halfset": np.array(table["halfset"], object)} if "halfset" in table else {}
-    return _particles(path, rows, reading, others)
+    other_columns = {"halfset": np.array(table["halfset"], object)} if "halfset" in table else {}
+    return _particles(path, rows, reading, other_columns)
 
 
 def _particles(
-    path: Path, rows: np.ndarray, reading: Reading, others: dict[str, np.ndarray] | None = None
+    path: Path, rows: np.ndarray, reading: Reading, other_columns: dict[str, np.ndarray] | None = None
 ) -> Particles:
     """Make particles of twenty values each."""
     first = reading.first_voxel(1.0)
     # Shifts of refinement are how far the particle lies from where it was picked.
     positions = np.round(rows[:, 7:10] + rows[:, 10:13], 9)[:, ::-1] - first
-    others = dict(others or {})
+    other_columns = dict(other_columns or {})
     if rows[:, 16:19].any():
         phi, psi, theta = rows[:, 16:19].T
         angles = from_motl(np.stack([phi, theta, psi], axis=1))
-        others |= dict(zip(("rot", "tilt", "psi"), angles.T, strict=True))
+        other_columns |= dict(zip(("rot", "tilt", "psi"), angles.T, strict=True))
     if rows[:, 5].any():
-        others["filament"] = np.rint(rows[:, 5]).astype(np.int64)
+        other_columns["filament"] = np.rint(rows[:, 5]).astype(np.int64)
     tomograms, classes = tomogram_and_class(
         path,
         np.rint(rows[:, 4]).astype(np.int64),
@@ -205,4 +205,4 @@ def _particles(
         reading.class_name,
     )
     score = rows[:, 0] if rows[:, 0].any() else np.full(len(rows), np.nan)
-    return on_frames(positions, tomograms, classes, score, others, reading)
+    return on_frames(positions, tomograms, classes, score, other_columns, reading)

@@ -63,12 +63,12 @@ def read(path: Path, reading: Reading) -> Particles:
     n = len(lines)
     tomogram = reading.tomogram or path.resolve().parent.name
     kind = reading.class_name or ("" if path.stem in (ANY_CLASS, "points") else path.stem)
-    others = {a: column(a) for a in ANGLES} if set(ANGLES) <= set(table) else {}
+    angles = {a: column(a) for a in ANGLES} if set(ANGLES) <= set(table) else {}
     return on_frames(
         np.stack([column(axis) for axis in AXES], axis=1),
         np.full(n, tomogram, object),
         np.full(n, kind, object),
         column("score", np.nan) if "score" in table else np.full(n, np.nan),
-        others,
+        angles,
         replace(reading, tomogram=tomogram, class_name=kind),
     )

@@ -30,13 +30,16 @@ def _everything(export: Export) -> Particles:
 def read(path: Path, reading: Reading) -> Particles:
     """Read a table of this package, see `read_particles`."""
     geometry = reading.geometry
-    found = read_particles(path)
-    grids = {name: geometry.frame(name, found.grid_of(name)).grid for name in found.names("tomogram") or [""]}
+    particles = read_particles(path)
+    grids = {
+        name: geometry.frame(name, particles.grid_of(name)).grid
+        for name in particles.names("tomogram") or [""]
+    }
     one = next(iter(grids.values()))
     return replace(
-        found,
+        particles,
         voxel_size=one.voxel_size,
         shape=one.shape,
         origin=one.origin,
-        grids=grids if found.tomograms is not None else {},
+        grids=grids if particles.tomograms is not None else {},
     )

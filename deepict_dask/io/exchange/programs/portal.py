@@ -119,21 +119,21 @@ def read(path: Path, reading: Reading) -> Particles:
     run = place["run"] if place else reading.tomogram or stem
     size = float(about.get("voxel_spacing") or (place["size"] if place else 0))
     grid = VoxelGrid((size,) * 3) if size > 0 else VoxelGrid()
-    others = {}
-    known = [turn for turn in turns if turn is not None]
-    if turns and len(known) == len(turns):
-        others = dict(zip(("rot", "tilt", "psi"), from_matrices(np.stack(known)).T, strict=True))
+    angles = {}
+    oriented = [turn for turn in turns if turn is not None]
+    if turns and len(oriented) == len(turns):
+        angles = dict(zip(("rot", "tilt", "psi"), from_matrices(np.stack(oriented)).T, strict=True))
     n = len(positions)
-    found = on_frames(
+    particles = on_frames(
         np.array(positions, np.float64).reshape(-1, 3),
         np.full(n, run, object),
         np.full(n, name, object),
         np.full(n, np.nan),
-        others,
+        angles,
         replace(reading, tomogram=run, class_name=name),
         {run: grid},
     )
-    return replace(found, label=np.array(labels, np.int64))
+    return replace(particles, label=np.array(labels, np.int64))
 
 
 def _metadata_beside(side: Path) -> dict[str, Any]:

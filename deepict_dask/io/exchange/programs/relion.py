@@ -135,7 +135,7 @@ def _write(export: Export, folder: Path, dialect: Dialect) -> None:
 
 def _rows(export: Export, frame: Frame, particles: Particles, columns: _Columns) -> dict[str, list[str]]:
     """Give the columns of one tomogram as text."""
-    n, others = len(particles), particles.others
+    n, other_columns = len(particles), particles.others
     positions = {
         "relion5": lambda: frame.centered(particles.positions, export.geometry.center),
         "relion4": lambda: frame.unbinned(particles.positions),
@@ -143,7 +143,7 @@ def _rows(export: Export, frame: Frame, particles: Particles, columns: _Columns)
     name = frame.name + (TOMOSTAR if columns.dialect == "warp" else "")
     rows: dict[str, list[str]] = {columns.name: [name] * n}
     if columns.is_tomo:
-        rows[_PARTICLE] = _particle_names(frame.name, others.get(_PARTICLE), n)
+        rows[_PARTICLE] = _particle_names(frame.name, other_columns.get(_PARTICLE), n)
     for column, values in zip(reversed(columns.coordinates), positions.T[::-1], strict=True):
         rows[column] = decimals(values)
     if columns.dialect == "warp":
@@ -158,11 +158,11 @@ def _rows(export: Export, frame: Frame, particles: Particles, columns: _Columns)
         raise InputError(
             "the tables have no rot, tilt and psi that could be priors; leave out --angles-as-priors"
         )
-    for own, label in _LABELS.items():
-        if own in export.columns and label not in rows:
-            rows[label] = _text(others.get(own), n)
+    for column, label in _LABELS.items():
+        if column in export.columns and label not in rows:
+            rows[label] = _text(other_columns.get(column), n)
     if columns.is_tomo:
-        rows[_SUBSET] = _halves(particles, others.get(_SUBSET), n)
+        rows[_SUBSET] = _halves(particles, other_columns.get(_SUBSET), n)
     if columns.groups:
         rows[_GROUP] = [str(columns.groups[columns.size(frame)])] * n
     if len(export.classes) > 1:
@@ -181,7 +181,7 @@ def _rows(export: Export, frame: Frame, particles: Particles, columns: _Columns)
     }
     for column in sorted(export.columns - understood):
         if re.fullmatch(r"[!-~]+", column):
-            rows[column] = _text(others.get(column), n)
+            rows[column] = _text(other_columns.get(column), n)
     return rows
 
 
@@ -190,24 +190,24 @@ def _class_numbers(export: Export, particles: Particles) -> list[int]:
     return [number[name] for name in particles["class"].tolist()]
 
 
-def _particle_names(tomogram: str, said: np.ndarray | None, n: int) -> list[str]:
+def _particle_names(tomogram: str, stated: np.ndarray | None, n: int) -> list[str]:
     """Name particles ``TOMOGRAM/1`` and so on; names of before stay where they are all of this tomogram."""
-    if said is not None:
-        names = [str(name) for name in said.tolist()]
+    if stated is not None:
+        names = [str(name) for name in stated.tolist()]
         if all(name.startswith(f"{tomogram}/") for name in names):
             return names
     return [f"{tomogram}/{k}" for k in range(1, n + 1)]
 
 
-def _halves(particles: Particles, said: np.ndarray | None, n: int) -> list[str]:
+def _halves(particles: Particles, stated: np.ndarray | None, n: int) -> list[str]:
     """Give the random half of each particle, 1 or 2; particles of one filament are in the same one."""
-    if said is not None and all(str(half) in ("1", "2") for half in said.tolist()):
-        return [str(half) for half in said.tolist()]
+    if stated is not None and all(str(half) in ("1", "2") for half in stated.tolist()):
+        return [str(half) for half in stated.tolist()]
     tube = particles.others.get("filament", particles.others.get("rlnHelicalTubeID"))
     place: Sequence[Any] = range(n)
     if tube is not None:
-        seen: dict[Any, int] = {}
-        place = [seen.setdefault(one, len(seen)) for one in tube.tolist()]
+        numbers: dict[Any, int] = {}
+        place = [numbers.setdefault(one, len(numbers)) for one in tube.tolist()]
     return [str(k % 2 + 1) for k in place]
 
 
@@ -240,18 +240,18 @@ def read(path: Path, reading: Reading) -> Particles:
         name: geometry.frame(name, note.grids.get(name, VoxelGrid())).grid
         for name in {*note.grids, *geometry.series}
     }
-    known = TableContext(reading.tomogram, reading.class_name, geometry.frame("", VoxelGrid()).grid, grids)
-    found = _without_tomostar(star.read(path, known))
+    context = TableContext(reading.tomogram, reading.class_name, geometry.frame("", VoxelGrid()).grid, grids)
+    particles = _without_tomostar(star.read(path, context))
     blocks = read_star(path)
     columns = {column for block in blocks.values() for column in block}
     if set(star.CENTERED) <= columns:
         if center == "half":
-            return found
-        return _each(found, lambda frame, p: p - frame.pixel_size / frame.voxel_size, reading, note.grids)
+            return particles
+        return _each(particles, lambda frame, p: p - frame.pixel_size / frame.voxel_size, reading, note.grids)
     says_pixels = bool(columns & {*star.PIXELS, "rlnDetectorPixelSize"})
 
     def in_voxels(frame: Frame, positions: np.ndarray) -> np.ndarray:
-        counted = found.grid_of(frame.name).voxel_size if says_pixels else None
+        counted = particles.grid_of(frame.name).voxel_size if says_pixels else None
         pixel = counted[2] if counted is not None else frame.series.pixel_size
         if pixel is None or frame.grid.voxel_size is None or np.allclose(frame.voxel_size, pixel, rtol=1e-6):
             return positions
@@ -262,14 +262,14 @@ def read(path: Path, reading: Reading) -> Particles:
             )  # pixels of another size, of which no project says how many there are
         return replace(frame, series=series).from_unbinned(positions)
 
-    return _each(found, in_voxels, reading, note.grids)
+    return _each(particles, in_voxels, reading, note.grids)
 
 
-def _each(found: Particles, change: Any, reading: Reading, grids: Any) -> Particles:
+def _each(particles: Particles, change: Any, reading: Reading, grids: Any) -> Particles:
     """Change the positions of each tomogram, which is then on the grid that is known of it."""
     parts = []
-    for name in found.names("tomogram") or [found.tomogram]:
-        part = found.of_tomogram(name) if name else found
+    for name in particles.names("tomogram") or [particles.tomogram]:
+        part = particles.of_tomogram(name) if name else particles
         frame = reading.geometry.frame(name, grids.get(name, VoxelGrid()))
         z, y, x = change(frame, part.positions).T
         grid = frame.grid if frame.grid.voxel_size is not None else part.grid_of(name)
@@ -279,9 +279,9 @@ def _each(found: Particles, change: Any, reading: Reading, grids: Any) -> Partic
     return join(parts) if len(parts) > 1 else parts[0]
 
 
-def _without_tomostar(found: Particles) -> Particles:
-    if not any(name.endswith(TOMOSTAR) for name in found.names("tomogram")):
-        return found
-    names = [name.removesuffix(TOMOSTAR) for name in found["tomogram"].tolist()]
-    grids = {name.removesuffix(TOMOSTAR): grid for name, grid in found.grids.items()}
-    return replace(found, tomogram="", tomograms=np.array(names, object), grids=grids)
+def _without_tomostar(particles: Particles) -> Particles:
+    if not any(name.endswith(TOMOSTAR) for name in particles.names("tomogram")):
+        return particles
+    names = [name.removesuffix(TOMOSTAR) for name in particles["tomogram"].tolist()]
+    grids = {name.removesuffix(TOMOSTAR): grid for name, grid in particles.grids.items()}
+    return replace(particles, tomogram="", tomograms=np.array(names, object), grids=grids)
