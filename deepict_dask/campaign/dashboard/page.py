@@ -55,15 +55,19 @@ class _Page:
         self.picture = Div(width=470, styles=_FONT)
         self._state_bars = _bars("Tomograms by state", self.states, "@label: @value")
         self._stage_bars = _bars("Time by stage, all tomograms", self.stages, "@label: @value{0,0.0} s")
-        self.root = column(
-            self.choice,
-            self.head,
+        # Not drawn before there is something to be drawn: what is laid out empty stays crooked.
+        self.body = column(
             row(self._state_bars, _line(self.rates), self._stage_bars, sizing_mode="stretch_width"),
             row(
                 column(self.failures, _table(self.tomograms), sizing_mode="stretch_width"),
                 self.picture,
                 sizing_mode="stretch_width",
             ),
+            sizing_mode="stretch_width",
+        )
+        self.root = column(
+            self.choice,
+            self.head,
             sizing_mode="stretch_width",
             styles={"max-width": "1500px", "margin": "14px auto", "padding": "0 18px"},
         )
@@ -101,6 +105,8 @@ class _Page:
         if run.picture is not self._picture:
             self._picture = run.picture
             self.picture.text = frames.picture(run.picture)
+        if self.body not in self.root.children:
+            self.root.children = [self.choice, self.head, self.body]
 
 
 def _bars(title: str, source: ColumnDataSource, hint: str) -> Any:
@@ -146,6 +152,7 @@ def _line(source: ColumnDataSource) -> Any:
 
 def _plain(plot: Any) -> Any:
     plot.outline_line_color = None
+    plot.min_border_left = 76
     plot.title.text_font_size, plot.title.text_color = "14px", "#1b2430"
     plot.axis.axis_line_color, plot.axis.major_tick_line_color = "#c3cad3", None
     plot.axis.minor_tick_line_color = None
