@@ -6,10 +6,12 @@ import math
 from dataclasses import replace
 
 from deepict_dask.config import EqualizeSettings, SegmentSettings, Settings, check_class_names
+from deepict_dask.engine.execute import active_client
 from deepict_dask.errors import InputError
 from deepict_dask.io.source import Source
 from deepict_dask.kernels.resample import rescaled_shape
 from deepict_dask.networks.checkpoint import Model, load_model
+from deepict_dask.networks.predictor import check_device
 from deepict_dask.stages.equalize import Target, open_target
 from deepict_dask.stages.nodes import Stage
 from deepict_dask.stages.picking.jobs import ANY_CLASS
@@ -38,6 +40,9 @@ class OpenNetworks:
             raise InputError(
                 "no model is given; name a checkpoint with --model (.safetensors, or the original's .pth)"
             )
+        if settings.cluster.scheduler is None and active_client() is None:
+            # The workers will be this machine's; those of others may have what it has not.
+            check_device(settings.segment.device)
         key = (path, settings.segment)
         if key not in self.models:
             self.models[key] = (load_model(path), settings.segment)

@@ -134,8 +134,7 @@ def plan_run(
         For tomograms, a model or a target that are not there or cannot be read, or settings that
         contradict each other, or outputs that were made with others.
     """
-    if output.exists() and not output.is_folder():
-        raise InputError(f"the output {output} is a file; name a folder")
+    output.check_folder()
     check_settings(output, overwrite=overwrite)
     if given := [t for t in tomograms if isinstance(t, str)]:
         entries = find_entries(given, name=name, recursive=recursive)

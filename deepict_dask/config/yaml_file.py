@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from deepict_dask.atomic import read_whole
 from deepict_dask.errors import MissingFileError, SettingsError
 
 Place = Sequence[str | int]
@@ -94,7 +95,7 @@ def read_yaml_file(path: Path, command: str = "settings") -> YamlFile:
         If it is no YAML in UTF-8, holds no keys, holds one twice or one that is a number to YAML.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_whole(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise MissingFileError(
             f"settings file {path} does not exist; `deepict-dask {command} > {path.name}` writes one"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union
 
-from deepict_dask.atomic import PARTIAL, make_folder, publish
+from deepict_dask.atomic import PARTIAL, make_folder, publish, read_whole, what_is_in_the_way
 from deepict_dask.disk import disk_errors
 from deepict_dask.errors import FormatError, InputError, MissingFileError, OutputExistsError
 
@@ -209,7 +209,7 @@ class Location:
             If there is none.
         """
         try:
-            return self.local_path().read_bytes()
+            return read_whole(self.local_path())
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise MissingFileError(f"{self} does not exist, or is not a file") from error
 
@@ -228,6 +228,11 @@ class Location:
             raise FormatError(f"{self} is damaged: it is not JSON ({error})") from None
 
     # ---- writing, whole or not at all
+
+    def check_folder(self) -> None:
+        """Make sure that it is a folder or can be made one, without making it; OutputExistsError with what is in the way."""
+        if (reason := what_is_in_the_way(self.local_path())) is not None:
+            raise OutputExistsError(f"the folder {self} cannot be made: {reason}; name another folder")
 
     def make_folder(self) -> Location:
         """Make the folder and those above it.

@@ -96,8 +96,7 @@ def train(
         If the loss is not finite.
     """
     output = Location.of(settings.output)
-    if output.exists() and not output.is_folder():
-        raise InputError(f"the output {output} is a file; name a folder")
+    output.check_folder()
     data = prepare_training_data(settings, replace(work, threads=settings.hardware.threads))
     return train_on(data, settings, work, on_epoch=on_epoch)
 

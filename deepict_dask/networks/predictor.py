@@ -182,6 +182,22 @@ def resolve_runtime(runtime: str = "auto", device: str = "auto") -> str:
     return runtime
 
 
+def check_device(device: str) -> None:
+    """Refuse a device that this machine, whose workers are to use it, does not have.
+
+    Raises
+    ------
+    InputError
+        For ``cuda`` where torch sees no GPU.
+    """
+    if device == "cuda":
+        require_torch("the device cuda", "gpu")
+        if not _has_gpu():
+            raise InputError(
+                "the device cuda was asked for, but torch sees no GPU here; use the device auto or cpu"
+            )
+
+
 def get_predictor(spec: ModelSpec) -> Predictor:
     """Give this process's predictor, which is loaded on the first call.
 

@@ -42,7 +42,7 @@ class TorchNetwork:
     ) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError(
-                "the device cuda was asked for, but torch sees no GPU; use the device auto or cpu"
+                "the device cuda was asked for, but torch sees no GPU here; use the device auto or cpu"
             )
         self.device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
         self._threads = threads

@@ -121,8 +121,7 @@ def check_output(output: Location, *, overwrite: bool = False) -> None:
     OutputExistsError
         If an evaluation is there and is not to be replaced, or the folder is a file.
     """
-    if output.exists() and not output.is_folder():
-        raise OutputExistsError(f"the output {output} is a file; name a folder")
+    output.check_folder()
     if (output / SIDE).exists() and not overwrite:
         raise OutputExistsError(
             f"{output} holds an evaluation already; use --overwrite to replace it, or another output folder"

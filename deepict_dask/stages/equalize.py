@@ -23,6 +23,7 @@ from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.io.source import Source, open_source
 from deepict_dask.io.spectra import read_spectrum
 from deepict_dask.kernels.fir import ERROR_LIMIT, choose_halo
+from deepict_dask.kernels.gain import deepict_gain
 from deepict_dask.kernels.physical_gain import physical_gain
 from deepict_dask.provenance import FileInput, Made, Provenance
 from deepict_dask.spectrum import Convention, Spectrum
@@ -101,6 +102,10 @@ def open_target(settings: EqualizeSettings) -> Target | None:
     path, convention = settings.target_spectrum, settings.convention
     if path is None:
         return None
+    if convention == "deepict":
+        deepict_gain(
+            np.ones(2), np.ones(2), settings.cutoff, settings.smooth
+        )  # refuses what does not go together
     if path.lower().endswith((".tsv", ".txt")):
         spectrum = read_spectrum(path)
         spectrum.require(convention, f"target spectrum {path}")

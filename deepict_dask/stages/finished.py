@@ -135,6 +135,7 @@ def open_own(output: Location) -> Image | None:
         If it did, and the metadata cannot be read.
     """
     if not output.exists():
+        output.parent.check_folder()
         return None
     if not output.is_folder():
         raise OutputExistsError(f"{output} {FOREIGN}")

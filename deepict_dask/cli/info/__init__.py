@@ -30,6 +30,8 @@ def describe(path: Path) -> str:
     suffix = path.suffix.lower()
     if path.is_dir():
         facts = tomograms.describe(path) if is_zarr(path) else folders.describe(path)
+    elif path.exists() and not path.is_file():
+        facts = tomograms.describe(path)  # a pipe or a device, whatever it is called: it says so
     elif suffix in (".pth", ".pt", ".ckpt", ".safetensors"):
         facts = models.describe_checkpoint(path)
     elif suffix in (".csv", ".star", ".parquet"):

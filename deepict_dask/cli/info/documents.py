@@ -65,8 +65,11 @@ def describe_json(path: Path) -> Facts:
     except ValueError as error:
         raise FormatError(f"{path} is not JSON ({error}); it is damaged or empty") from error
     if not isinstance(content, dict) or not content:
-        kind = "nothing" if not content else f"a {type(content).__name__}"
-        raise InputError(f"{path} holds {kind} that can be described; give the file that it lies beside")
+        kind = "a list" if isinstance(content, list) else "one value"
+        raise InputError(
+            f"{path} holds {kind if content else 'nothing'} and no names, so it cannot be described; give the file that it "
+            "lies beside"
+        )
     if "n_particles" in content or "made_by" in content:
         what = "what made the table of particles beside it"
     elif "architecture" in content:

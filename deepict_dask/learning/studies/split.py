@@ -79,8 +79,7 @@ def prepare_tomograms(settings: CrossValidateSettings, work: Work) -> tuple[Trai
         Name of a tomogram to a digest of what it and its target were made from.
     """
     output = Location.of(settings.output)
-    if output.exists() and not output.is_folder():
-        raise InputError(f"the output {output} is a file; name a folder")
+    output.check_folder()
     training = settings.training
     training = _absolute(training, Location.of(training.data) if training.data else output / "data")
     data = prepare_training_data(training, replace(work, threads=training.hardware.threads))
