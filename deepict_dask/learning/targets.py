@@ -166,13 +166,18 @@ def _mask(
     values = tuple(labels.values) if labels.values else None
     what = f"the mask of class {class_name!r}"
     source, mask = open_mask(labels.path, image.grid, ingested.grid, what=what, values=values)
-    contents = read_contents(source, work, folder)
+    contents = read_contents(source, work, folder, values or ())
     file, n_inside = contents.file, contents.n_positive
     n_voxels = int(np.prod(source.shape))
     if n_inside == n_voxels and values is None:
         raise InputError(
             f"{what} {source.path} is above 0 in all of its {n_voxels} voxels, so there is no background to learn; a "
             "mask is 0 outside"
+        )
+    if absent := [str(v) for v, n in zip(values or (), contents.n_of_values, strict=True) if n == 0]:
+        work.reporter.warn(
+            f"{what} {source.path} holds no voxel of the value {' or '.join(absent)}{_values_of(labels.path)}; correct the values "
+            f"unless there is none in {ingested.name}"
         )
     if n_inside == 0:
         work.reporter.say(f"{what} {source.path} is empty, so there is none in {ingested.name}")

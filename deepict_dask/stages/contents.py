@@ -61,12 +61,15 @@ class BlockContents:
         Voxels that are NaN.
     n_between : int
         Voxels between 0 and 1, without these.
+    n_of_values : tuple of int
+        Voxels of each label that is counted.
     """
 
     digest: bytes
     n_positive: int
     n_nan: int
     n_between: int
+    n_of_values: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Contents:
     ----------
     file : FileInput
         With the checksum of its voxels.
-    n_positive, n_nan, n_between : int
+    n_positive, n_nan, n_between, n_of_values
         As of `BlockContents`.
     """
 
@@ -85,6 +88,7 @@ class Contents:
     n_positive: int
     n_nan: int
     n_between: int
+    n_of_values: tuple[int, ...] = ()
 
 
 @contextmanager
@@ -134,7 +138,7 @@ def check_chunk(source: Source, limit: int | None) -> None:
         )
 
 
-def read_contents(source: Source, work: Work, scratch: Location) -> Contents:
+def read_contents(source: Source, work: Work, scratch: Location, values: tuple[int, ...] = ()) -> Contents:
     """Read all voxels of a file once, on the workers.
 
     Parameters
@@ -145,6 +149,8 @@ def read_contents(source: Source, work: Work, scratch: Location) -> Contents:
         Follows the blocks.
     scratch : Location
         Folder for a plain copy, where one is needed.
+    values : tuple of int
+        Labels to count.
 
     Raises
     ------
@@ -157,7 +163,10 @@ def read_contents(source: Source, work: Work, scratch: Location) -> Contents:
         voxels = da.from_array(readable, chunks=grid.chunks, asarray=False)
         with work.reporter.progress("read", source.name, grid.n_blocks) as advance:
             parts: list[BlockContents] = execute(
-                per_block(_contents, voxels), advance, name=f"read-{source.name}", priority=work.priority
+                per_block(_contents, voxels, values=values),
+                advance,
+                name=f"read-{source.name}",
+                priority=work.priority,
             )
     check_untouched(source, file)
     checksum = volume_checksum((p.digest for p in parts), source.shape, source.dtype)
@@ -166,6 +175,7 @@ def read_contents(source: Source, work: Work, scratch: Location) -> Contents:
         sum(p.n_positive for p in parts),
         sum(p.n_nan for p in parts),
         sum(p.n_between for p in parts),
+        tuple(sum(counts) for counts in zip(*(p.n_of_values for p in parts), strict=True)),
     )
 
 
@@ -177,11 +187,12 @@ def check_untouched(source: Source, file: FileInput) -> None:
         )
 
 
-def _contents(block: np.ndarray, index: tuple[int, ...]) -> BlockContents:
+def _contents(block: np.ndarray, index: tuple[int, ...], values: tuple[int, ...]) -> BlockContents:
     is_float = block.dtype.kind == "f"
     return BlockContents(
         block_digest(block),
         int(np.count_nonzero(block > 0)),
         int(np.count_nonzero(np.isnan(block))) if is_float else 0,
         int(np.count_nonzero((block > 0) & (block < 1))) if is_float else 0,
+        tuple(int(np.count_nonzero(block == value)) for value in values),
     )

@@ -381,6 +381,15 @@ def test_a_volume_of_labels_serves_two_classes_by_value(cells, tmp_path):
     )
     target = data.tomograms[0].target[:, :, :, :]
     np.testing.assert_array_equal(target, np.stack([labels == 1, labels >= 2]))
+    # A value that is nowhere in the file means "nothing here", which is not passed over.
+    masks["fas"]["values"] = [2, 7]
+    listening = Listening()
+    prepare_training_data(
+        settings(cells, tmp_path / "b", tomograms=[one], split={"split": "patch", "validation": 0.3}),
+        Work(listening),
+    )
+    (warning,) = [s for s in listening.warned if "no voxel of the value" in s]
+    assert "of class 'fas'" in warning and "value 7, and holds the values 1, 2, 3;" in warning
 
 
 def test_a_radius_in_angstrom_is_named_as_such(cells, tmp_path):
