@@ -89,8 +89,8 @@ class Browser:
 
 
 @contextmanager
-def chromium(folder: Path) -> Iterator[Browser]:
-    """Start Chromium with a profile in a folder; skips the test where there is none."""
+def chromium(folder: Path, *further: str) -> Iterator[Browser]:
+    """Start Chromium with a profile in a folder and further options; skips the test where there is none."""
     program = next((path for name in NAMES if (path := shutil.which(name))), None)
     if program is None:
         pytest.skip("needs Chromium: make browser")
@@ -98,7 +98,7 @@ def chromium(folder: Path) -> Iterator[Browser]:
 
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage"]
     process = subprocess.Popen(
-        [program, *options, "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"],
+        [program, *options, *further, "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

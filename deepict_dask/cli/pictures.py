@@ -119,4 +119,32 @@ def export_map(context: click.Context, /, **options: Any) -> None:
     write_map(is_quiet(context), **options)
 
 
-COMMANDS = (snapshot, export_map)
+@click.command()
+@click.argument("run")
+@click.argument("tomogram", required=False)
+@click.option("--classes", metavar="A,B,..", help="Classes to show. Default: all.")
+@click.option(
+    "--viewer",
+    type=click.Choice(["napari", "neuroglancer"]),
+    help="Default: napari where it is installed and there is a screen, else Neuroglancer.",
+)
+@click.option(
+    "--port",
+    type=int,
+    default=0,
+    help="Neuroglancer: port to listen on, on loopback. Default: any that is free.",
+)
+@click.pass_context
+def view(context: click.Context, /, **options: Any) -> None:
+    """Look at a tomogram with what was found.
+
+    RUN is a run folder, or the folder of a tomogram in one. Tomogram, probabilities, labels and particles, in a window of
+    napari, or in Neuroglancer, whose address is printed, with the line for ssh that makes it work from another
+    machine.
+    """
+    from deepict_dask.cli.look import view_tomogram
+
+    view_tomogram(is_quiet(context), **options)
+
+
+COMMANDS = (snapshot, export_map, view)

@@ -251,9 +251,22 @@ class OneChannel:
         return self.array.shape[1:]
 
     @property
+    def ndim(self) -> int:
+        """Number of axes, 3."""
+        return 3
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """What is decoded as a whole, (z, y, x)."""
+        return self.array.chunks[1:]
+
+    @property
     def dtype(self) -> np.dtype:
         """Of the voxels."""
         return self.array.dtype
+
+    def __dask_tokenize__(self) -> Any:
+        return "one channel", self.number, self.array.__dask_tokenize__()
 
     def __getitem__(self, key: tuple[Any, ...]) -> np.ndarray:
         """Read a part, (z, y, x) slices."""
