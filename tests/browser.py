@@ -98,7 +98,14 @@ def chromium(folder: Path, *further: str) -> Iterator[Browser]:
 
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage"]
     process = subprocess.Popen(
-        [program, *options, *further, "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"],
+        [
+            program,
+            *options,
+            *further,
+            "--remote-debugging-port=0",
+            f"--user-data-dir={folder}",
+            "about:blank",
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -34,7 +34,7 @@ def view_tomogram(
     if chosen == "napari":
         if not napari_viewer.is_installed():
             raise InputError(
-                "napari is not installed; run pip install 'napari[all]', or leave out --viewer napari"
+                "napari is not installed; run pip install 'napari[all]>=0.9', or leave out --viewer napari"
             )
         napari_viewer.show(layers, title)
         return
@@ -65,5 +65,5 @@ def _usual_viewer() -> str:
         return "neuroglancer"
     raise InputError(
         "there is neither napari nor Neuroglancer to look with; run pip install 'deepict_dask[view]' (a page in the "
-        "browser), or pip install 'napari[all]' (a window)"
+        "browser), or pip install 'napari[all]>=0.9' (a window)"
     )

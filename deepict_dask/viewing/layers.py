@@ -179,7 +179,12 @@ def _point_layers(scene: Scene) -> list[PointLayer]:
         positions = picks.positions[rows] * np.asarray(scene.pyramid.voxel_size)
         layers.append(
             PointLayer(
-                f"{name} ({rows.sum()})", positions, picks.radii[rows], picks.scores[rows], styles[name].color, scene.pyramid.voxel_size
+                f"{name} ({rows.sum()})",
+                positions,
+                picks.radii[rows],
+                picks.scores[rows],
+                styles[name].color,
+                scene.pyramid.voxel_size,
             )
         )
     return layers

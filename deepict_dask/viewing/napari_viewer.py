@@ -34,7 +34,10 @@ def napari_layers(layers: Sequence[Layer]) -> list[NapariLayer]:
 
 
 def _voxels(layer: VoxelLayer) -> NapariLayer:
-    levels = [da.from_array(level, chunks=level.chunks, asarray=False) for level in layer.levels]
+    levels = [
+        da.from_array(level, chunks=level.chunks, asarray=False, meta=np.empty((0, 0, 0), level.dtype))
+        for level in layer.levels
+    ]
     options: dict[str, Any] = {
         "name": layer.name,
         "scale": tuple(edge / 10 for edge in layer.voxel_size),
@@ -44,6 +47,7 @@ def _voxels(layer: VoxelLayer) -> NapariLayer:
     data = levels if len(levels) > 1 else levels[0]
     if layer.kind == "labels":
         return data, options, "labels"
+    options["projection_mode"] = "none"
     options["contrast_limits"] = layer.limits
     options["multiscale"] = len(levels) > 1
     if layer.kind == "probability":
@@ -69,7 +73,8 @@ def _points(layer: PointLayer) -> NapariLayer:
         "face_color": "transparent",
         "border_color": layer.color,
         "border_width": 0.08,
-        "out_of_slice_display": True,
+        # What the slice cuts from a sphere, within the margins of the slice.
+        "projection_mode": "rescale_spherical",
         "features": {"score": layer.scores},
     }
     return layer.positions / np.asarray(layer.voxel_size), options, "points"
@@ -95,4 +100,8 @@ def add_layers(viewer: Any, layers: Sequence[Layer]) -> None:
 
     for data, options, kind in napari_layers(layers):
         viewer.add_layer(Shown.create(data, options, kind))
-    viewer.scale_bar.visible = True
+    radii = [layer.radii.max() / 10 for layer in layers if isinstance(layer, PointLayer) and len(layer.radii)]
+    if radii:
+        # Images show the plane in the middle of the margins, points all within them.
+        viewer.dims.margin_left = viewer.dims.margin_right = (max(radii), 0.0, 0.0)
+    viewer.canvas.overlays.scale_bar.visible = True
