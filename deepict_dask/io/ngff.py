@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepict_dask.errors import FormatError
+from deepict_dask.io.class_colors import class_colors
 from deepict_dask.tomogram import VoxelSize
 
 _ANGSTROM = {
@@ -68,6 +69,8 @@ def multiscale_attributes(
     n_levels: int,
     has_classes: bool,
     method: str,
+    classes: Sequence[str] = (),
+    largest: float = 1.0,
 ) -> dict[str, Any]:
     """Write the group attributes of an image.
 
@@ -86,6 +89,10 @@ def multiscale_attributes(
     method : str
         ``"mean"`` or ``"nearest"``: how levels are made. The center of a cell of means lies
         half a voxel off that of its first voxel, which the translation says.
+    classes : sequence of str
+        Names of the channels of a probability map; viewers show them by the block ``omero``.
+    largest : float
+        The voxel that stands for a probability of 1.
 
     Returns
     -------
@@ -105,9 +112,29 @@ def multiscale_attributes(
     axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}] if has_classes else []
     axes += [{"name": axis, "type": "space", "unit": "angstrom"} for axis in "zyx"]
     multiscale = {"name": name, "type": method, "axes": axes, "datasets": datasets}
+    channels = {"omero": _omero(classes, largest)} if classes else {}
     if version == "0.4":
-        return {"multiscales": [{"version": version, **multiscale}]}
-    return {"ome": {"version": version, "multiscales": [multiscale]}}
+        return {"multiscales": [{"version": version, **multiscale}], **channels}
+    return {"ome": {"version": version, "multiscales": [multiscale], **channels}}
+
+
+def _omero(classes: Sequence[str], largest: float) -> dict[str, Any]:
+    """Name channels for viewers, with the colors that our pictures have."""
+    colors = class_colors(sorted(classes))
+    window = {"min": 0.0, "max": largest, "start": 0.0, "end": largest}
+    channels = [
+        {
+            "label": name,
+            "color": colors[name].removeprefix("#"),
+            "active": True,
+            "window": dict(window),
+            "coefficient": 1.0,
+            "family": "linear",
+            "inverted": False,
+        }
+        for name in classes
+    ]
+    return {"channels": channels, "rdefs": {"model": "color"}}
 
 
 def read_multiscale(attributes: Mapping[str, Any], place: str) -> Multiscale | None:

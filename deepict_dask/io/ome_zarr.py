@@ -20,6 +20,7 @@ from deepict_dask.io.stored_array import ImageWriter, StoredArray
 from deepict_dask.io.zarr_layout import compressors, inner_chunk, pyramid_levels
 from deepict_dask.io.zarr_store import local_store, open_array, open_group, to_json
 from deepict_dask.kernels.conditioning import Conditioning
+from deepict_dask.kernels.probability import LEVELS
 from deepict_dask.kernels.statistics import Statistics
 from deepict_dask.names import check_classes
 from deepict_dask.provenance import Provenance
@@ -345,6 +346,8 @@ def create_image(
         n_levels=n_levels,
         has_classes=bool(lead),
         method="nearest" if kind == "labels" else "mean",
+        classes=classes if classes and kind == "probability" else (),
+        largest=float(LEVELS) if dtype.kind == "u" else 1.0,
     )
     own_attributes: dict[str, Any] = {"kind": kind, "name": name, "complete": False, "core": list(core)}
     if classes:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Okabe and Ito, without black and gray; the two that differ most from gray and each other first.
-_COLORS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
+from deepict_dask.io.class_colors import CLASS_COLORS, class_colors
+
 INK, FAINT, FRAME, PAPER = "#222222", "#6b6b6b", "#9a9a9a", "#ffffff"
 
 
@@ -26,8 +26,8 @@ def strokes(classes: Sequence[str]) -> dict[str, Stroke]:
     >>> strokes(["ribosome", "fas"])["fas"]
     Stroke(color='#56B4E9', is_dashed=False)
     """
-    n = len(_COLORS)
-    return {name: Stroke(_COLORS[i % n], i // n % 2 == 1) for i, name in enumerate(classes)}
+    n, colors = len(CLASS_COLORS), class_colors(classes)
+    return {name: Stroke(colors[name], i // n % 2 == 1) for i, name in enumerate(classes)}
 
 
 def gray_range(values: Sequence[np.ndarray], percentiles: tuple[float, float]) -> tuple[float, float]:

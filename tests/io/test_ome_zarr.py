@@ -268,3 +268,39 @@ def test_foreign_images_are_complete_and_others_are_refused(tmp_path: Path) -> N
         open_image(tmp_path / "absent.zarr")
     with pytest.raises(FormatError, match="not a Zarr group"):
         open_image(tmp_path)
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+@pytest.mark.parametrize("classes", [["ribosome", "α-β [x]"], ["fas"]])
+@pytest.mark.parametrize("dtype, largest", [("u1", 255.0), ("f4", 1.0)])
+def test_viewers_know_the_classes_by_name_and_color(tmp_path, version, classes, dtype, largest):
+    make(tmp_path / "a.zarr", kind="probability", classes=classes, dtype=dtype, version=version)
+    attributes = zarr.open_group(tmp_path / "a.zarr", mode="r").attrs.asdict()
+    ours = attributes.get("ome", attributes)["omero"]["channels"]
+    theirs = ngff_zarr.from_ngff_zarr(str(tmp_path / "a.zarr"), validate=HAS_JSONSCHEMA, version=version)
+    read = theirs.metadata.omero.channels
+    assert [c.label for c in read] == [c["label"] for c in ours] == classes
+    assert [(c.window.min, c.window.max, c.window.start, c.window.end) for c in read] == [
+        (0, largest, 0, largest)
+    ] * len(read)
+    colors = {c.label: c.color for c in read}
+    assert colors[sorted(classes)[0]] == "E69F00", "the colors of the pictures, which order classes by name"
+    if version == "0.5":
+        Image05.from_zarr(zarr.open_group(tmp_path / "a.zarr", mode="r"))
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+@pytest.mark.parametrize("classes", [["ribosome", "α-β [x]"], ["fas"]])
+def test_napari_names_the_classes(tmp_path, version, classes):
+    reader = pytest.importorskip("ome_zarr.reader", reason="needs ome-zarr, by which napari reads")
+    from ome_zarr.io import parse_url
+
+    make(tmp_path / "a.zarr", kind="probability", classes=classes, dtype="u1", version=version)
+    node = next(iter(reader.Reader(parse_url(tmp_path / "a.zarr"))()))
+    assert node.metadata["channel_names"] == classes
+
+
+def test_tomograms_and_labels_have_no_channels(tmp_path):
+    for kind in ("tomogram", "labels"):
+        make(tmp_path / f"{kind}.zarr", kind=kind, dtype="u4")
+        assert "omero" not in zarr.open_group(tmp_path / f"{kind}.zarr", mode="r").attrs["ome"]
