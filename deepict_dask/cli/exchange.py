@@ -145,4 +145,52 @@ def import_(context: click.Context, /, **options: Any) -> None:
     import_particles(is_quiet(context), **options)
 
 
-COMMANDS = (export, import_)
+@click.command()
+@click.argument("tables", nargs=-1, required=True, metavar="RUN|TABLE...")
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Table, or a folder with one per tomogram and class.",
+)
+@click.option("--class", "class_name", metavar="CLASS", help="Only this class.")
+@click.option("--min-score", type=float, metavar="X", help="Smallest mean probability that stays.")
+@click.option("--max-score", type=float, metavar="X", help="Largest mean probability that stays.")
+@click.option("--min-size", type=int, metavar="N", help="Fewest voxels that stay.")
+@click.option("--max-size", type=int, metavar="N", help="Most voxels that stay.")
+@click.option(
+    "--mask",
+    metavar="FILE",
+    help="Volume, above 0 where particles stay; {name} stands for the tomogram's name.",
+)
+@click.option(
+    "--outside", is_flag=True, help="Particles outside of the mask stay, such as one of the carbon edge."
+)
+@click.option(
+    "--abc",
+    metavar="N or Z,Y,X",
+    help="Semi-axes in A of the ellipsoid within which only the better-scored particle stays.",
+)
+@click.option(
+    "--direction", metavar="Z,Y,X", help="Of filaments, along which the first semi-axis is measured."
+)
+@click.option("--distance", type=float, metavar="X", help="Smallest distance in A between two particles.")
+@click.option(
+    "--top", type=int, metavar="N", help="So many of the best-scored stay in each tomogram and class."
+)
+@click.option("--voxel-size", metavar="N or Z,Y,X", help="In A; overrides what the tables say.")
+@OVERWRITE
+@click.pass_context
+def clean(context: click.Context, /, **options: Any) -> None:
+    """Remove particles from lists: by score, size, mask, distance, number.
+
+    The rules are applied in this order, to each tomogram and class by itself. What stays does not depend on the order of rows, and
+    stays as it was, labels and columns of other programs included.
+    """
+    from deepict_dask.cli.exchanging import clean_tables
+
+    clean_tables(is_quiet(context), **options)
+
+
+COMMANDS = (export, import_, clean)

@@ -1,4 +1,4 @@
-"""What ``deepict-dask export`` and ``import`` do."""
+"""What ``deepict-dask export``, ``import`` and ``clean`` do."""
 
 from __future__ import annotations
 
@@ -136,3 +136,46 @@ def import_particles(
             )
         )
     print_table(f"Imported: {output}", ("tomogram", "classes", "particles", "voxel size (A)"), rows)
+
+
+def clean_tables(
+    quiet: bool,
+    *,
+    tables: Sequence[str],
+    output: Path,
+    class_name: str | None,
+    abc: str | None,
+    direction: str | None,
+    voxel_size: str | None,
+    overwrite: bool,
+    **rules: Any,
+) -> None:
+    """Clean, and say what each rule has removed."""
+    from deepict_dask.scoring.clean import Rules, clean
+
+    cleaned = clean(
+        tables,
+        Location.of(output),
+        Rules(
+            semi_axes=None if abc is None else per_axis(abc, "--abc"),
+            direction=None if direction is None else per_axis(direction, "--direction", signed=True),
+            **rules,
+        ),
+        class_name=class_name,
+        voxel_size=None if voxel_size is None else per_axis(voxel_size, "--voxel-size"),
+        overwrite=overwrite,
+    )
+    if quiet:
+        return
+    names = list(dict.fromkeys(rule for c in cleaned for rule in c.removed))
+    rows = [
+        (
+            c.tomogram,
+            c.class_name or "-",
+            str(c.n_given),
+            *(str(-c.removed.get(name, 0)) for name in names),
+            str(c.n_particles),
+        )
+        for c in cleaned
+    ]
+    print_table(f"Cleaned: {output}", ("tomogram", "class", "given", *names, "stay"), rows)

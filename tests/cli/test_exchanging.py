@@ -55,3 +55,22 @@ def test_mistakes_are_sentences(tmp_path, words, sentence):
             cli, ["export", run, "-f", "tom", "-o", str(tmp_path / "o"), *words], catch_exceptions=False
         )
     assert not (tmp_path / "o").exists()
+
+
+def test_cleaning_says_what_each_rule_removed(tmp_path):
+    run = str(run_folder(tmp_path / "run"))
+    words = [
+        "clean",
+        run,
+        "-o",
+        str(tmp_path / "c.csv"),
+        "--min-score",
+        "0.4",
+        "--distance",
+        "300",
+        "--top",
+        "3",
+    ]
+    said = CliRunner().invoke(cli, words, catch_exceptions=False)
+    assert all(word in said.output for word in ("score", "distance", "top", "stay"))
+    assert 0 < len(read_particles(tmp_path / "c.csv")) < sum(len(p) for p in everything().values())
