@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from deepict_dask.io.charts.figure import COLORS, new_figure, require_matplotlib, save_figure
+from deepict_dask.io.charts.figure import COLORS, legend_below, new_figure, require_matplotlib, save_figure
 from deepict_dask.io.location import Location
 from deepict_dask.io.scores import Row
 
@@ -14,7 +14,7 @@ _SHOWN = {"precision": "precision", "recall": "recall", "f1": "F1", "best_f1": "
 
 
 def plot_folds(path: Location, rows: Sequence[Row], title: str = "") -> Location:
-    """Draw the scores of each fold, and their mean and standard deviation, per class, as PNG.
+    """Draw the scores of each fold, and their mean and standard deviation, per class.
 
     Parameters
     ----------
@@ -48,17 +48,16 @@ def plot_folds(path: Location, rows: Sequence[Row], title: str = "") -> Location
             # Side by side, so that equal scores do not hide each other.
             steps = [x + 0.5 * width * ((i + 0.5) / len(scores) - 0.5) for i in range(len(scores))]
             axes.plot(steps, scores, "o", ms=4, color=color, mec="white", mew=0.5, clip_on=False)
-    axes.set(ylim=(0, 1.05), ylabel="score of tomograms held out", title=title)
+    axes.set(ylim=(0, 1.05), ylabel="score of tomograms held out")
+    axes.set_title(title, parse_math=False)
     axes.set_xticks(range(len(_SHOWN)), list(_SHOWN.values()))
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside right upper", frameon=False, title="dot: fold"
-    )
+    legend_below(axes, title="bar: mean and spread; dot: fold", ncols=4)
     return save_figure(figure, path, dpi=130)
 
 
 def plot_trials(path: Location, rows: Sequence[Row], names: Sequence[str], word: str) -> Location:
-    """Draw scores of trials in their order, and over the values of each hyperparameter, as PNG.
+    """Draw scores of trials in their order, and over the values of each hyperparameter.
 
     Parameters
     ----------
@@ -94,7 +93,6 @@ def plot_trials(path: Location, rows: Sequence[Row], names: Sequence[str], word:
         first.step(
             *zip(*steps, strict=True), where="post", color="#999999", lw=1, zorder=0, label="best so far"
         )
-        first.legend(frameon=False, loc="best")
     first.set(xlabel="trial")
     first.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes, name in zip(other_axes, names, strict=False):
@@ -106,6 +104,7 @@ def plot_trials(path: Location, rows: Sequence[Row], names: Sequence[str], word:
             _dot(axes, places[_key(row[name])], row, best)
     for row in scored:
         _dot(first, row["trial"], row, best)
+    legend_below(first)
     for axes in other_axes[len(names) :]:
         axes.remove()
     for axes in (first, *other_axes[: len(names)]):

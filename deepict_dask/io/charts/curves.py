@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepict_dask.io.charts.figure import COLORS, new_figure, require_matplotlib, save_figure
+from deepict_dask.io.charts.figure import COLORS, legend_below, new_figure, require_matplotlib, save_figure
 from deepict_dask.io.location import Location
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ _STYLE: dict[Any, Any] = {
     "axes.labelcolor": "#222222",
     "xtick.color": "#444444",
     "ytick.color": "#444444",
-    "legend.framealpha": 0.85,
-    "legend.edgecolor": "none",
 }
 _WORDS = {"picks": ("Picks", "score"), "voxels": ("Voxels", "probability")}
 
@@ -39,7 +37,7 @@ def plot_curves(
     Parameters
     ----------
     path : Location
-        PNG to write.
+        File to write, .png, .pdf or .svg.
     pooled : sequence of (class, Curve, (recall, precision))
         One curve per class in its own color, and the point that was evaluated, which gets a dot.
     single : sequence of (class, tomogram, Curve)
@@ -61,7 +59,7 @@ def plot_curves(
 
     title, score = _WORDS[kind]
     with matplotlib.rc_context(_STYLE):
-        figure = new_figure(10.4, 4.9, dpi=150)
+        figure = new_figure(10.4, 5.2 + 0.22 * max(3, len(pooled)), dpi=150)
         left, right = figure.subplots(1, 2)
         _f1_lines(left)
         for i, (class_name, curve, point) in enumerate(pooled):
@@ -78,11 +76,14 @@ def plot_curves(
         several = any(sum(n == c for n, _, _ in single) > 1 for c, *_ in pooled)
         note = "dot: all picks" if kind == "picks" else "dot: above the threshold"
         note += "; thin: single tomograms" if several else ""
-        if left.lines:
-            left.legend(loc="lower left", title=note, title_fontsize=9, alignment="left")
-        right.set(xlabel=f"least {score}", title=f"With a threshold on the {score}")
-        if right.lines:
-            right.legend(loc="best")
+        legend_below(left, title=note, title_fontsize=9)
+        alone = len(pooled) == 1
+        right.set(
+            xlabel=f"least {score}",
+            ylabel="precision, recall, F1" if alone else "F1",
+            title=f"With a threshold on the {score}",
+        )
+        legend_below(right)
         for axes in (left, right):
             axes.set_ylim(0, 1.02)
             axes.title.set_fontsize(11)

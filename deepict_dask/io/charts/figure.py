@@ -1,4 +1,4 @@
-"""Figures as PNG, with matplotlib, which the extra ``plot`` installs."""
+"""Figures as PNG, PDF or SVG, with matplotlib, which the extra ``plot`` installs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from deepict_dask.errors import InputError
 from deepict_dask.io.location import Location
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SUFFIXES = (".png", ".pdf", ".svg")
 # Okabe and Ito: told apart with any color vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -54,8 +56,41 @@ def new_figure(width: float, height: float, **options: Any) -> Figure:
     return figure
 
 
+def legend_below(axes: Axes, *more: Axes, **options: Any) -> None:
+    """Put the legend under the axes, where it covers no data; nothing where nothing has a label.
+
+    Parameters
+    ----------
+    axes : Axes
+        Whose legend it is.
+    *more : Axes
+        Others that are drawn over the same place, such as a second scale.
+    **options
+        Of matplotlib's legend.
+    """
+    handles, labels = [], []
+    for one in (axes, *more):
+        found = one.get_legend_handles_labels()
+        handles += found[0]
+        labels += found[1]
+    if handles:
+        place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "frameon": False}
+        legend = axes.legend(handles, labels, **place, **options)
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # a dollar sign in a name is a dollar sign
+
+
 def save_figure(figure: Figure, path: Location, **options: Any) -> Location:
-    """Write a figure as PNG, whole or not at all."""
+    """Write a figure, whole or not at all; the suffix says how.
+
+    Raises
+    ------
+    InputError
+        If it is none of .png, .pdf and .svg.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path} does not end like a figure; use one of {', '.join(SUFFIXES)}")
     with path.publish() as partial:
-        figure.savefig(partial, format="png", **options)
+        figure.savefig(partial, format=suffix[1:], **options)
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deepict_dask.io.charts.figure import COLORS, new_figure, require_matplotlib, save_figure
+from deepict_dask.io.charts.figure import COLORS, legend_below, new_figure, require_matplotlib, save_figure
 from deepict_dask.io.location import Location
 from deepict_dask.io.scores import Row, write_rows
 from deepict_dask.networks.training.recipe import Epoch
@@ -49,7 +49,7 @@ def plot_learning_curve(
 
     epochs = [e.epoch for e in history]
     best = next(e.epoch for e in reversed(history) if e.is_best)
-    figure = new_figure(10, 4)
+    figure = new_figure(10, 4.6)
     left, right = figure.subplots(1, 2)
     # A single epoch would be an invisible line.
     mark = "o" if len(history) < 10 else None
@@ -71,7 +71,7 @@ def plot_learning_curve(
         axes.axvline(best, color="#bbbbbb", lw=1, zorder=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines["top"].set_visible(False)
-    left.legend(frameon=False, title=f"best: epoch {best}")
-    right.legend(frameon=False)
-    figure.suptitle(title)
+    legend_below(left, rate, title=f"best: epoch {best}", ncols=3)
+    legend_below(right, ncols=4)
+    figure.suptitle(title, parse_math=False)
     return save_figure(figure, path, dpi=120)
