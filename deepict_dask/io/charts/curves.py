@@ -70,7 +70,8 @@ def plot_curves(
             area = curve.average_precision
             label = f"{class_name or title.lower()}: AUPRC {area:.3f}" if np.isfinite(area) else class_name
             left.plot(*_steps(curve), color=color, lw=2, label=label)
-            left.plot(*point, "o", color=color, ms=7, mec="white", mew=1.2, zorder=5, clip_on=False)
+            if np.isfinite(point).all():
+                left.plot(*point, "o", color=color, ms=7, mec="white", mew=1.2, zorder=5, clip_on=False)
             _against_threshold(right, curve, color, class_name, alone=len(pooled) == 1)
         left.set(xlabel="recall", ylabel="precision", title=f"{title}: precision and recall")
         several = any(sum(n == c for n, _, _ in single) > 1 for c, *_ in pooled)
@@ -123,7 +124,7 @@ def _against_threshold(axes: Any, curve: Curve, color: str, class_name: str, *, 
         return
     kinds = (("precision", "--"), ("recall", ":"), ("f1", "-")) if alone else (("f1", "-"),)
     threshold, best = curve.best
-    at_best = f", at best {best:.3f} from {threshold:.3f}" if np.isfinite(threshold) else ""
+    at_best = f", at best {best:.3f} from {threshold:.3f}" if np.isfinite([threshold, best]).all() else ""
     for (name, style), line_color in zip(
         kinds, (COLORS[2], COLORS[1], color) if alone else (color,), strict=True
     ):
@@ -139,4 +140,8 @@ def _against_threshold(axes: Any, curve: Curve, color: str, class_name: str, *, 
             drawstyle="steps-post",
         )
     if at_best:
-        axes.plot(threshold, best, "D", color=color, ms=6, mec="white", mew=1, zorder=5, clip_on=False)
+        # Clipped neither by the axes nor minded by the layout: it may lie on their edge.
+        (mark,) = axes.plot(
+            threshold, best, "D", color=color, ms=6, mec="white", mew=1, zorder=5, clip_on=False
+        )
+        mark.set_in_layout(False)

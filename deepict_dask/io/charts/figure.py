@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Letters of a label in a legend; the ends tell names apart.
+_LONGEST = 60
 SUFFIXES = (".png", ".pdf", ".svg")
 # Okabe and Ito: told apart with any color vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -75,7 +77,8 @@ def legend_below(axes: Axes, *more: Axes, **options: Any) -> None:
         labels += found[1]
     if handles:
         place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "frameon": False}
-        legend = axes.legend(handles, labels, **place, **options)
+        shown = [t if len(t) <= _LONGEST else f"{t[: _LONGEST // 2]}...{t[-_LONGEST // 2 :]}" for t in labels]
+        legend = axes.legend(handles, shown, **place, **options)
         for text in legend.get_texts():
             text.set_parse_math(False)  # a dollar sign in a name is a dollar sign
 
