@@ -62,6 +62,8 @@ def open_exportable(place: Location, class_name: str | None, scratch: Location) 
         If it is not finished, has no such class, or several of which none is chosen.
     """
     image = open_own_image(place)
+    if image is None and (images := [c.name for c in place.children() if c.name.endswith(".zarr")]):
+        raise InputError(f"{place} is a folder; name one of the images in it: {', '.join(images)}")
     if image is None:
         if class_name is not None:
             raise InputError(f"{place} is a tomogram and has no class {class_name!r}; leave the class out")

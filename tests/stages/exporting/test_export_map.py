@@ -165,6 +165,7 @@ def test_what_cannot_be_exported_is_said(folder, values):
     place = folder / "tomogram.zarr"
     for words, options in (
         ("does not end like an MRC file", {"output": folder / "a.tif"}),
+        ("name one of the images in it: labels.zarr, tomogram.zarr", {"image": folder}),
         ("float64", {"dtype": "float64"}),
         ("no class 'fas'", {"class_name": "fas"}),
         ("gaussian is -1", {"sigma": -10.0}),
