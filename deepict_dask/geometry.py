@@ -26,12 +26,10 @@ def align_up(n: int, step: int) -> int:
     return -(-n // step) * step
 
 
-def reflect_indices(start: int, stop: int, n: int) -> np.ndarray:
+def reflect_indices(start: int, stop: int, n: int, *, repeat_edge: bool = False) -> np.ndarray:
     """Give the voxel that each position of a range shows when an axis is mirrored at its ends.
 
-    The edge voxel is not repeated (numpy's ``reflect``; Dask's ``reflect`` is numpy's
-    ``symmetric``), and the mirror goes on for as long as the range asks, so an axis thinner than
-    a halo is no special case.
+    The mirror goes on for as long as the range asks, so an axis thinner than a halo is no special case.
 
     Parameters
     ----------
@@ -39,6 +37,9 @@ def reflect_indices(start: int, stop: int, n: int) -> np.ndarray:
         Range of positions, in voxels; may be negative or beyond ``n``.
     n : int
         Length of the axis in voxels, at least 1.
+    repeat_edge : bool
+        Whether the edge voxel is shown twice (numpy's ``symmetric``, which Dask and SciPy call ``reflect``), or
+        once (numpy's ``reflect``).
 
     Returns
     -------
@@ -49,13 +50,15 @@ def reflect_indices(start: int, stop: int, n: int) -> np.ndarray:
     --------
     >>> reflect_indices(-2, 6, 4)
     array([2, 1, 0, 1, 2, 3, 2, 1])
+    >>> reflect_indices(-2, 6, 4, repeat_edge=True)
+    array([1, 0, 0, 1, 2, 3, 3, 2])
     """
     i = np.arange(start, stop, dtype=np.int64)
     if n == 1:
         return np.zeros_like(i)
-    period = 2 * (n - 1)
+    period = 2 * n if repeat_edge else 2 * (n - 1)
     i %= period
-    return np.where(i < n, i, period - i)
+    return np.where(i < n, i, period - repeat_edge - i)
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,18 @@ class BlockGrid:
         The tomogram, (z, y, x) voxels.
     core : (int, int, int)
         Size of a core, (z, y, x) voxels; the last core of an axis holds what is left.
-    align : int
+    align : int or (int, int, int)
         Cores are multiples of this many voxels; the last one is filled up to one where it must be.
     """
 
     shape: Shape
     core: Shape
-    align: int = 1
+    align: int | Shape = 1
+
+    @property
+    def align_zyx(self) -> Shape:
+        """`align` along each axis."""
+        return _triple(self.align)
 
     @property
     def counts(self) -> Shape:
@@ -106,7 +114,9 @@ class BlockGrid:
         return itertools.product(*map(range, self.counts))  # type: ignore[return-value]
 
 
-def block_grid(shape: Shape, target: int | Shape, *, align: int = 1, at_least: int | Shape = 1) -> BlockGrid:
+def block_grid(
+    shape: Shape, target: int | Shape, *, align: int | Shape = 1, at_least: int | Shape = 1
+) -> BlockGrid:
     """Cut a tomogram into equal cores of about a wanted size.
 
     Parameters
@@ -115,7 +125,7 @@ def block_grid(shape: Shape, target: int | Shape, *, align: int = 1, at_least: i
         The tomogram, (z, y, x) voxels.
     target : int or (int, int, int)
         Largest wanted core edge in voxels.
-    align : int
+    align : int or (int, int, int)
         Cores are multiples of this (2**depth of a U-Net, 40 for the original's boxes).
     at_least : int or (int, int, int)
         Smallest size of any core, the last one included, where an axis has several: the halo,
@@ -132,15 +142,15 @@ def block_grid(shape: Shape, target: int | Shape, *, align: int = 1, at_least: i
     (252, 248)
     """
     cores = []
-    for n, t, smallest in zip(shape, _triple(target), _triple(at_least), strict=True):
-        least = align_up(max(1, smallest), align)
-        core = max(t // align * align, least)
+    for n, t, smallest, step in zip(shape, _triple(target), _triple(at_least), _triple(align), strict=True):
+        least = align_up(max(1, smallest), step)
+        core = max(t // step * step, least)
         count = -(-n // core)
-        core = max(align_up(-(-n // count), align), least)
+        core = max(align_up(-(-n // count), step), least)
         # A last core thinner than `at_least` is avoided with fewer, larger cores.
         while (rest := n % core) and rest < least and n > core:
             count = max(1, n // core)
-            core = align_up(max(-(-n // count), core + 1), align)
+            core = align_up(max(-(-n // count), core + 1), step)
         cores.append(core)
     return BlockGrid(shape, (cores[0], cores[1], cores[2]), align)
 

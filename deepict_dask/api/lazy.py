@@ -117,6 +117,8 @@ def segment(
     clip: float | None = None,
     ignore_value: float | None = None,
     invert: bool = False,
+    z_cutoff: int | None = None,
+    z_smoothing: float | None = None,
 ) -> xarray.DataArray:
     """Compute the probability maps of a tomogram, lazily.
 
@@ -127,13 +129,14 @@ def segment(
     model : Model or path
         From `load_model`, or a checkpoint.
     tiling : {"exact", "deepict"}
-        exact: the map of one pass over the whole, mirrored tomogram. deepict: the original's boxes.
+        exact: the map of one pass over the whole, mirrored tomogram (of a 2D network: over whole slices). deepict: the
+        original's boxes, or tiles of slices.
     runtime : {"auto", "torch", "openvino"}
         auto: OpenVINO on CPUs where it is installed, else torch.
     device : {"auto", "cpu", "cuda"}
         auto: a CUDA device if there is one.
     block : int
-        Largest edge of a block in voxels, without its halo.
+        Largest edge of a block in voxels, without its halo; of a 2D network the block has about as many voxels.
     clip : float, optional
         Voxels farther than so many standard deviations (at least 3) from the mean are shown as if they were there, mean and
         standard deviation being those of the others: three more passes over the tomogram.
@@ -142,6 +145,10 @@ def segment(
         map is 0. What a tomogram from `equalize` says itself, unless given.
     invert : bool
         Change the sign of the voxels.
+    z_cutoff : int, optional
+        2D networks: map only so many slices around the center, standardized by themselves; the others are 0.
+    z_smoothing : float, optional
+        2D networks: standard deviation in slices of the Gaussian that smooths the map along z; 5 unless given.
 
     Returns
     -------
@@ -151,30 +158,29 @@ def segment(
     """
     from dask import delayed
 
-    from deepict_dask.engine.segment import segment as segment_lazily
-    from deepict_dask.engine.segment import segment_grid, usable
-    from deepict_dask.networks.blocks import BlockPredictor
-    from deepict_dask.networks.predictor import ModelSpec, resolve_runtime
+    from deepict_dask.config import load_settings
+    from deepict_dask.engine.segment import usable
+    from deepict_dask.stages.inference import check_network, inference_grid, probability_map
+    from deepict_dask.stages.segment import model_spec
 
     network = model if isinstance(model, Model) else load_model(model)
+    options: dict[str, Any] = {"tiling": tiling, "runtime": runtime, "device": device, "block": block}
+    options |= {"z_cutoff": z_cutoff, "z_smoothing": z_smoothing}
+    settings = load_settings(None, options).segment
+    check_network(network, settings)
     opened = as_tomogram(tomogram)
     value = opened.attrs.get("ignore_value") if ignore_value is None else ignore_value
     seen = Seen.of(opened, clip, value, invert)
-    array = seen.source
-    architecture = network.architecture
-    grid, halo = segment_grid(array.shape, tiling, block, architecture.alignment, architecture.halo())
-    spec = ModelSpec.of(network, runtime=resolve_runtime(runtime, device), device=device, tiling=tiling)  # type: ignore[arg-type]
-    statistics = delayed(usable)(seen.statistics())
-    probability = segment_lazily(
-        array,
-        BlockPredictor(spec, halo, tiling == "deepict"),
-        grid,
-        halo,
-        n_classes=len(network.classes),
-        mean=statistics.mean,
-        std=statistics.std,
-        in_boxes=tiling == "deepict",
-        shown=None if seen.facts is None else seen.facts[0],
+    probability = probability_map(
+        seen.source,
+        network,
+        model_spec(network, settings),
+        settings,
+        inference_grid(seen.source.shape, network.architecture, settings, block),
+        delayed(usable)(seen.statistics()),
+        "float32",
+        None if seen.facts is None else seen.facts[0],
+        seen.value,
     )
     return like(opened, probability, classes=list(network.classes), model=network.card.name)
 

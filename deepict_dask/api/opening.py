@@ -113,8 +113,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     Parameters
     ----------
     path : path
-        ``.safetensors``, a folder that holds one, or the original's ``.pth``; ``"demo_network"`` is the one that comes
-        with the package, unless there is a file of that name.
+        ``.safetensors``, a folder that holds one, or the original's ``.pth`` or (2D network) ``.h5``; ``"demo_network"``
+        is the one that comes with the package, unless there is a file of that name.
 
     Raises
     ------

@@ -100,7 +100,7 @@ def equalize(context: click.Context, /, **options: Any) -> None:
 
 @stage_command("ingest", "equalize", "segment")
 def segment(context: click.Context, /, **options: Any) -> None:
-    """Compute probability maps with a 3D U-Net."""
+    """Compute probability maps with a U-Net, in 3D or slice by slice."""
     _pipeline(context, "segment", **options)
 
 

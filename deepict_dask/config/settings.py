@@ -88,12 +88,15 @@ class EqualizeSettings(Section):
 
 
 class SegmentSettings(Section):
-    """Inference with the 3D U-Net."""
+    """Inference with a U-Net, in 3D or slice by slice."""
 
-    model: str | None = Field(None, description="Checkpoint: .safetensors, or the original's .pth.")
+    model: str | None = Field(
+        None, description="Checkpoint: .safetensors, or the original's .pth or (2D network) .h5."
+    )
     tiling: Literal["exact", "deepict"] = Field(
         "exact",
-        description="exact: the map of one pass over the whole tomogram; deepict: the original's 64-voxel boxes.",
+        description="exact: the map of one pass over the whole tomogram; deepict: the original's 64-voxel boxes, "
+        "or its tiles of 288 pixels for a 2D network.",
     )
     runtime: Literal["auto", "torch", "openvino"] = Field(
         "auto",
@@ -112,8 +115,19 @@ class SegmentSettings(Section):
     )
     block: Annotated[int, Field(ge=8, le=1024)] | None = Field(
         None,
-        description="Largest edge in voxels of the block that one task computes (without its halo). None: that of the map "
+        description="Largest edge in voxels of the block that one task computes (without its halo); for a 2D network "
+        "the block has about as many voxels, in few slices. None: that of the map "
         "that is there, else 208, or less where workers have not the memory; what was taken is in NAME/settings.yaml.",
+    )
+    z_cutoff: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="2D networks: map only so many slices around the center, standardized by themselves; the others are 0. "
+        "None: all.",
+    )
+    z_smoothing: Annotated[float, Field(ge=0, le=100)] | None = Field(
+        None,
+        description="2D networks: smooth the map along z by a Gaussian of this standard deviation in slices; 0: not at "
+        "all. None: 5.",
     )
 
 

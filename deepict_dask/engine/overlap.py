@@ -2,7 +2,7 @@
 
 Every kernel sees the same thing, however the tomogram is stored: a block of the fixed shape
 ``core + 2 * halo`` whose voxels beyond the tomogram are mirrored at the *tomogram's* edge (numpy's
-``reflect``). Two ways lead there, byte for byte the same:
+``reflect``, unless the edge is to be repeated). Two ways lead there, byte for byte the same:
 
 ``exchange``
     ``dask.array.map_overlap``: blocks borrow halos from their neighbors. For lazy arrays of any
@@ -16,6 +16,7 @@ Every kernel sees the same thing, however the tomogram is stored: a block of the
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
@@ -37,6 +38,8 @@ def map_overlap(
     dtype: Any,
     n_channels: int | None = None,
     kwargs: dict[str, Any] | None = None,
+    is_placed: bool = False,
+    repeat_edge: bool = False,
 ) -> da.Array:
     """Apply a kernel to every block of a tomogram, lazily.
 
@@ -59,6 +62,10 @@ def map_overlap(
         Length of a leading channel axis that the kernel adds.
     kwargs : dict, optional
         For the kernel; travels once with the graph, so nothing large belongs here.
+    is_placed : bool
+        Whether the kernel wants to know where it is: ``start=``, the first voxel (z, y, x) of the core.
+    repeat_edge : bool
+        Whether the mirror shows the voxel at the tomogram's edge twice, see `reflect_indices`.
 
     Returns
     -------
@@ -75,7 +82,12 @@ def map_overlap(
         )
     source = readable(source)
     chunks: tuple[Any, ...] = grid.chunks if n_channels is None else ((n_channels,), *grid.chunks)
-    common = {"grid": grid, "halo": halo, "kernel": kernel, "kernel_kwargs": kwargs or {}}
+    common = {
+        "window": Window(grid, halo, repeat_edge),
+        "kernel": kernel,
+        "kernel_kwargs": kwargs or {},
+        "is_placed": is_placed,
+    }
     meta = np.empty((0,) * len(chunks), dtype)
     if not isinstance(source, da.Array):
         return da.map_blocks(
@@ -104,20 +116,38 @@ def map_overlap(
     )
 
 
-def _window(grid: BlockGrid, halo: Shape, index: Shape) -> list[np.ndarray]:
-    """Voxels (indices on each axis) that a block shows: core + 2 * halo, mirrored at the tomogram's edge.
+@dataclass(frozen=True)
+class Window:
+    """What blocks show of a tomogram.
 
-    Behind a last core that is smaller than the others (filled up to the grid's alignment) the
-    window stands still at the end of its halo: nothing that is kept depends on those voxels, but
-    they must be alike on both ways.
+    Attributes
+    ----------
+    grid : BlockGrid
+        Where the cores lie.
+    halo : (int, int, int)
+        Voxels of context on each side, (z, y, x).
+    repeat_edge : bool
+        As in `map_overlap`.
     """
-    shown = []
-    for i, n, k, h in zip(index, grid.shape, grid.core, halo, strict=True):
-        start = i * k
-        stop = start + min(k, align_up(n - start, grid.align))
-        positions = reflect_indices(start - h, stop + h, n)
-        shown.append(np.concatenate([positions, np.full(start + k - stop, positions[-1])]))
-    return shown
+
+    grid: BlockGrid
+    halo: Shape
+    repeat_edge: bool = False
+
+    def indices(self, index: Shape) -> list[np.ndarray]:
+        """Voxels (indices on each axis) that a block shows: core + 2 * halo, mirrored at the tomogram's edge.
+
+        Behind a last core that is smaller than the others (filled up to the grid's alignment) the
+        window stands still at the end of its halo: nothing that is kept depends on those voxels, but
+        they must be alike on both ways.
+        """
+        grid, shown = self.grid, []
+        for i, n, k, h, step in zip(index, grid.shape, grid.core, self.halo, grid.align_zyx, strict=True):
+            start = i * k
+            stop = start + min(k, align_up(n - start, step))
+            positions = reflect_indices(start - h, stop + h, n, repeat_edge=self.repeat_edge)
+            shown.append(np.concatenate([positions, np.full(start + k - stop, positions[-1])]))
+        return shown
 
 
 def _take(block: np.ndarray, indices: list[np.ndarray]) -> np.ndarray:
@@ -129,10 +159,12 @@ def _take(block: np.ndarray, indices: list[np.ndarray]) -> np.ndarray:
 
 
 def _apply(
-    block: np.ndarray, index: Shape, grid: BlockGrid, kernel: Kernel, kwargs: dict[str, Any]
+    block: np.ndarray, index: Shape, grid: BlockGrid, kernel: Kernel, kwargs: dict[str, Any], is_placed: bool
 ) -> np.ndarray:
-    core = kernel(block, **kwargs)
-    z, y, x = (slice(r.stop - r.start) for r in grid.region(index))
+    region = grid.region(index)
+    place = {"start": tuple(r.start for r in region)} if is_placed else {}
+    core = kernel(block, **kwargs, **place)
+    z, y, x = (slice(r.stop - r.start) for r in region)
     return np.ascontiguousarray(core[..., z, y, x])
 
 
@@ -151,33 +183,37 @@ def read_window(source: Any, grid: BlockGrid, halo: Shape, index: Shape) -> np.n
     numpy.ndarray
         Shape ``core + 2 * halo``, dtype of the source, C-contiguous.
     """
-    shown = _window(grid, halo, index)
+    return _read(source, Window(grid, halo), index)
+
+
+def _read(source: Any, window: Window, index: Shape) -> np.ndarray:
+    shown = window.indices(index)
     region = tuple(slice(int(i.min()), int(i.max()) + 1) for i in shown)
     return _take(np.asarray(source[region]), [i - r.start for i, r in zip(shown, region, strict=True)])
 
 
 def _read_block(
     source: Stored,
-    grid: BlockGrid,
-    halo: Shape,
+    window: Window,
     kernel: Kernel,
     kernel_kwargs: dict[str, Any],
+    is_placed: bool,
     block_id: tuple[int, ...] = (),
 ) -> np.ndarray:
     index: Shape = block_id[-3:]  # type: ignore[assignment]
-    return _apply(read_window(source.array, grid, halo, index), index, grid, kernel, kernel_kwargs)
+    return _apply(_read(source.array, window, index), index, window.grid, kernel, kernel_kwargs, is_placed)
 
 
 def _exchange_block(
     block: np.ndarray,
-    grid: BlockGrid,
-    halo: Shape,
+    window: Window,
     kernel: Kernel,
     kernel_kwargs: dict[str, Any],
+    is_placed: bool,
     block_id: tuple[int, ...] = (),
 ) -> np.ndarray:
     index: Shape = block_id[-3:]  # type: ignore[assignment]
     # What map_overlap delivers begins a halo before the core, but for the first block of an axis.
-    begins = [i * k - (h if i else 0) for i, k, h in zip(index, grid.core, halo, strict=True)]
-    shown = [i - b for i, b in zip(_window(grid, halo, index), begins, strict=True)]
-    return _apply(_take(block, shown), index, grid, kernel, kernel_kwargs)
+    begins = [i * k - (h if i else 0) for i, k, h in zip(index, window.grid.core, window.halo, strict=True)]
+    shown = [i - b for i, b in zip(window.indices(index), begins, strict=True)]
+    return _apply(_take(block, shown), index, window.grid, kernel, kernel_kwargs, is_placed)

@@ -19,6 +19,7 @@ from deepict_dask.errors import InputError
 from deepict_dask.geometry import BlockGrid, Shape, block_grid
 from deepict_dask.kernels.conditioning import Conditioning
 from deepict_dask.kernels.probability import BOX_OVERLAP, BOX_STRIDE, predict_in_boxes, quantize, standardize
+from deepict_dask.kernels.slices import predict_in_tiles
 from deepict_dask.kernels.statistics import Statistics
 
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -62,6 +63,7 @@ def segment(
     in_boxes: bool = False,
     dtype: str = "float32",
     shown: Any = None,
+    slices: tuple[int, int] | None = None,
 ) -> da.Array:
     """Segment a tomogram, lazily.
 
@@ -73,18 +75,20 @@ def segment(
         Importable on the workers. Standardized float32 block (z, y, x) of core + 2 * halo to probabilities
         (class, *core); with ``in_boxes`` boxes (n, 64, 64, 64) to (n, class, 64, 64, 64).
     grid, halo
-        From `segment_grid`.
+        From `segment_grid`, or `slice_grid` for a 2D network.
     n_classes : int
         Classes that ``predict`` returns.
     mean, std : float or Delayed
         Of the whole tomogram; see `usable_statistics`.
     in_boxes : bool
-        Whether to go box by box, as the original does.
+        Whether to go box by box, as the original does; of a 2D network tile by tile.
     dtype : {"float32", "float16", "uint8"}
         How probabilities are kept; uint8 in multiples of 1 / 255.
     shown : Conditioning or Delayed, optional
         How voxels are shown to the network. Where they are left out probabilities are 0; blocks of nothing else are not
         predicted, see `empty_blocks`.
+    slices : (int, int), optional
+        For a 2D network: the first slice that is mapped and the one after the last; the others are 0.
 
     Returns
     -------
@@ -107,8 +111,20 @@ def segment(
         "shown": shown,
         "halo": halo,
     }
+    kernel: Callable[..., np.ndarray] = _segment_block
+    if slices is not None:
+        kernel, settings = _segment_slices, settings | {"slices": slices, "slice_shape": grid.shape[1:]}
     channels = n_classes if n_classes > 1 else None
-    return map_overlap(_segment_block, source, grid, halo, dtype=dtype, n_channels=channels, kwargs=settings)
+    return map_overlap(
+        kernel,
+        source,
+        grid,
+        halo,
+        dtype=dtype,
+        n_channels=channels,
+        kwargs=settings,
+        is_placed=slices is not None,
+    )
 
 
 def empty_blocks(source: Any, grid: BlockGrid, ignore_value: float) -> da.Array:
@@ -168,6 +184,7 @@ def _segment_block(
     n_classes: int,
     shown: Conditioning | None,
     halo: Shape,
+    slice_shape: tuple[int, int] | None = None,
 ) -> np.ndarray:
     ignored: np.ndarray | None = None
     if shown is not None:
@@ -180,7 +197,12 @@ def _segment_block(
                 return nothing if n_classes > 1 else nothing[0]
         block = shown(block)
     x = standardize(block, mean, std)
-    probability = predict_in_boxes(x, predict) if in_boxes else predict(x)
+    if not in_boxes:
+        probability = predict(x)
+    elif slice_shape is None:
+        probability = predict_in_boxes(x, predict)
+    else:
+        probability = predict_in_tiles(x, predict, slice_shape)
     stored = quantize(probability, dtype)
     if ignored is not None:
         stored = stored.copy() if stored is probability else stored
@@ -190,3 +212,16 @@ def _segment_block(
 
 def _is_empty(holes: np.ndarray, index: tuple[int, ...]) -> bool:
     return bool(holes.all())
+
+
+def _segment_slices(
+    block: np.ndarray, slices: tuple[int, int], start: Shape, halo: Shape, **settings: Any
+) -> np.ndarray:
+    """Segment the slices of a block that are to be mapped; the others stay 0."""
+    n_z, n_y, n_x = (n - 2 * h for n, h in zip(block.shape, halo, strict=True))
+    classes = (settings["n_classes"],) if settings["n_classes"] > 1 else ()
+    out = np.zeros((*classes, n_z, n_y, n_x), settings["dtype"])
+    first, last = max(slices[0], start[0]) - start[0], min(slices[1] - start[0], n_z)
+    if first < last:
+        out[..., first:last, :, :] = _segment_block(block[first:last], halo=halo, **settings)
+    return out

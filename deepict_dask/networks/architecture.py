@@ -1,4 +1,4 @@
-"""The 3D U-Net in integers: its hyperparameters, its receptive field and what a core needs.
+"""The U-Nets in integers: their hyperparameters, their receptive field and what a core needs.
 
 Nothing here imports an array library; both runtimes and the engine take their halos and crops
 from this module.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from deepict_dask.errors import FormatError, InputError
 
@@ -17,7 +17,8 @@ Shape = tuple[int, ...]
 Trim = tuple[int, int]
 """Voxels to take off an axis: (at its start, at its end)."""
 
-_MARGIN = 2  # two 3x3x3 convolutions in a row
+NetworkKind = Literal["unet3d", "unet2d"]
+_MARGIN = 2  # two convolutions of 3 voxels in a row
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class AxisCrops:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Hyperparameters of the original's 3D U-Net.
+    """Hyperparameters of the original's U-Nets.
 
     Attributes
     ----------
     depth : int
-        Number of poolings; blocks are aligned to ``2**depth`` voxels.
+        Number of poolings; blocks are aligned to ``2**depth`` voxels along the pooled axes.
     initial_features : int
         Channels of the first level; each level doubles them.
     in_channels, out_classes : int
@@ -57,6 +58,9 @@ class Architecture:
         ELU instead of ReLU. It leaves no trace in the weights.
     encoder_dropout, decoder_dropout : float
         Probability of dropping a value in training; without effect in inference.
+    network : {"unet3d", "unet2d"}
+        unet2d sees slices along z, each by itself: its kernels and poolings have two axes, and it goes up by
+        transposed convolutions of 3x3 pixels, of which the last row and column are cut off (Keras' ``same``).
     """
 
     depth: int
@@ -67,6 +71,7 @@ class Architecture:
     elu: bool = False
     encoder_dropout: float = 0.0
     decoder_dropout: float = 0.0
+    network: NetworkKind = "unet3d"
 
     # Read by pydantic when an architecture is part of a model card.
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -81,11 +86,41 @@ class Architecture:
         for name in ("encoder_dropout", "decoder_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 0 and below 1, not {getattr(self, name)!r}")
+        if self.network not in ("unet3d", "unet2d"):
+            raise InputError(f"a network is unet3d or unet2d, not {self.network!r}")
+
+    @property
+    def is_2d(self) -> bool:
+        """Whether it sees single slices."""
+        return self.network == "unet2d"
+
+    @property
+    def n_axes(self) -> int:
+        """Axes of its kernels: 3, or 2 for slices."""
+        return 2 if self.is_2d else 3
 
     @property
     def alignment(self) -> int:
-        """Voxels to which cores are aligned, ``2**depth``."""
+        """Voxels to which cores are aligned along the pooled axes, ``2**depth``."""
         return int(2**self.depth)
+
+    @property
+    def alignment_zyx(self) -> tuple[int, int, int]:
+        """Voxels to which cores are aligned along each axis.
+
+        >>> Architecture(4, 16, network="unet2d").alignment_zyx
+        (1, 16, 16)
+        """
+        return (1 if self.is_2d else self.alignment, self.alignment, self.alignment)
+
+    @property
+    def halo_zyx(self) -> tuple[int, int, int]:
+        """`halo` along each axis; none along z where slices are seen each by itself.
+
+        >>> Architecture(4, 16, network="unet2d").halo_zyx
+        (0, 128, 128)
+        """
+        return (0 if self.is_2d else self.halo(), self.halo(), self.halo())
 
     def features(self, level: int) -> int:
         """Channels of a level; level ``depth`` is the base."""
@@ -129,6 +164,13 @@ class Architecture:
         24
         """
         return -(-self.receptive_radius() // self.alignment) * self.alignment
+
+    def block_crops(self, shape: Shape, halo: Shape) -> tuple[AxisCrops, ...]:
+        """Derive what to crop of a block (z, y, x) along each axis, see `crops`."""
+        none: tuple[Trim, ...] = ((0, 0),) * self.depth
+        planes = (AxisCrops((halo[0], halo[0]), none, none),) if self.is_2d else ()
+        pooled = zip(shape[-self.n_axes :], halo[-self.n_axes :], strict=True)
+        return planes + tuple(self.crops(n, h) for n, h in pooled)
 
     def crops(self, size: int, halo: int) -> AxisCrops:
         """Derive what to crop along one axis of a block, stage by stage.
@@ -180,7 +222,8 @@ class Architecture:
         for _ in range(self.depth):
             low, high = low - _MARGIN, high + _MARGIN
             join.append((low, high))
-            low, high = low // 2, -(-high // 2)
+            # A transposed convolution of three pixels takes every second pixel from its left neighbor, too.
+            low, high = (low - self.is_2d) // 2, -(-high // 2)
         low, high = low - _MARGIN, high + _MARGIN
         for _ in range(self.depth):
             low, high = 2 * low - _MARGIN, 2 * high + _MARGIN
@@ -188,20 +231,20 @@ class Architecture:
 
     def state_shapes(self) -> dict[str, Shape]:
         """Names and shapes of the weights, in the original's order."""
-        n = self.depth
+        n, k = self.depth, self.n_axes
         encoder = [(self.in_channels, self.features(0))]
         encoder += [(self.features(level - 1), self.features(level)) for level in range(1, n)]
         decoder = [(self.features(n - level), self.features(n - level - 1)) for level in range(n)]
         shapes: dict[str, Shape] = {}
         for level, (a, b) in enumerate(encoder):
-            shapes |= _double_convolution(f"encoder.{level}", a, b, self.batch_norm)
-        shapes |= _double_convolution("base", self.features(n - 1), self.features(n), False)
+            shapes |= _double_convolution(f"encoder.{level}", a, b, self.batch_norm, k)
+        shapes |= _double_convolution("base", self.features(n - 1), self.features(n), False, k)
         for level, (a, b) in enumerate(decoder):
-            shapes |= _double_convolution(f"decoder.{level}", a, b, self.batch_norm)
+            shapes |= _double_convolution(f"decoder.{level}", a, b, self.batch_norm, k)
         for level, (a, b) in enumerate(decoder):
-            shapes[f"upsamplers.{level}.weight"] = (a, b, 2, 2, 2)
+            shapes[f"upsamplers.{level}.weight"] = (a, b, *((3, 3) if self.is_2d else (2, 2, 2)))
             shapes[f"upsamplers.{level}.bias"] = (b,)
-        shapes["out_conv.weight"] = (self.out_classes, self.initial_features, 1, 1, 1)
+        shapes["out_conv.weight"] = (self.out_classes, self.initial_features, *(1,) * k)
         shapes["out_conv.bias"] = (self.out_classes,)
         return shapes
 
@@ -252,10 +295,10 @@ class Architecture:
             int(m[1]) for name in shapes if (m := re.fullmatch(r"encoder\.([0-9]{1,3})\.0\.weight", name))
         }
         first, last = shapes.get("encoder.0.0.weight"), shapes.get("out_conv.weight")
-        if not levels or first is None or last is None or len(first) != 5 or len(last) != 5:
+        if not levels or first is None or last is None or not len(first) == len(last) in (4, 5):
             raise FormatError(
-                f"{place}: the weights are not of DeePiCt's 3D U-Net (no encoder.0.0.weight and out_conv.weight "
-                "of five dimensions); only that network can be loaded here"
+                f"{place}: the weights are not of DeePiCt's U-Nets (no encoder.0.0.weight and out_conv.weight "
+                "of five dimensions, or of four); only those networks can be loaded here"
             )
         if "encoder.0.1.running_mean" in shapes:
             raise FormatError(
@@ -271,17 +314,18 @@ class Architecture:
             out_classes=last[0],
             batch_norm="encoder.0.2.running_mean" in shapes,
             elu=elu,
+            network="unet3d" if len(first) == 5 else "unet2d",
         )
         architecture.check_shapes(shapes, place)
         return architecture
 
 
-def _double_convolution(prefix: str, a: int, b: int, batch_norm: bool) -> dict[str, Shape]:
+def _double_convolution(prefix: str, a: int, b: int, batch_norm: bool, n_axes: int) -> dict[str, Shape]:
     """Names and shapes of (convolution, activation[, batch normalization], dropout) twice."""
     step = 4 if batch_norm else 3
     shapes: dict[str, Shape] = {}
     for index, channels in ((0, a), (step, b)):
-        shapes[f"{prefix}.{index}.weight"] = (b, channels, 3, 3, 3)
+        shapes[f"{prefix}.{index}.weight"] = (b, channels, *(3,) * n_axes)
         shapes[f"{prefix}.{index}.bias"] = (b,)
         if batch_norm:
             for name in ("weight", "bias", "running_mean", "running_var"):

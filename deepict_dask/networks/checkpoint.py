@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors with a model card, and the original's ``.pth``.
+"""Checkpoints: safetensors with a model card, and the original's ``.pth`` and Keras ``.h5``.
 
 Weights are NumPy arrays under the original's names, so that reading a checkpoint, and running it
 through OpenVINO, needs no torch.
@@ -24,6 +24,7 @@ from deepict_dask.names import what_is_wrong
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.card import ModelCard
 from deepict_dask.networks.folding import amplification
+from deepict_dask.networks.keras_h5 import is_hdf5, read_keras_h5
 from deepict_dask.networks.pickles import Record
 from deepict_dask.networks.torch_files import read_torch_checkpoint
 from deepict_dask.networks.weights import find_weights
@@ -92,8 +93,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     Parameters
     ----------
     path : path-like
-        ``.safetensors``, a folder that holds one, or the original's ``.pth``; ``"demo_network"`` is the network
-        that comes with the package, unless there is such a file.
+        ``.safetensors``, a folder that holds one, or the original's ``.pth`` or (2D) Keras ``.h5``; ``"demo_network"``
+        is the network that comes with the package, unless there is such a file.
 
     Raises
     ------
@@ -111,13 +112,13 @@ def load_checkpoint(path: str | os.PathLike[str]) -> LoadedModel:
     ----------
     path : path-like
         ``.safetensors``, a folder that holds one, or the original's ``.pth``, also one saved under
-        DataParallel, torch.compile or Lightning, or without a descriptor; or ``"demo_network"``.
+        DataParallel, torch.compile or Lightning, or without a descriptor; its Keras ``.h5``; or ``"demo_network"``.
 
     Raises
     ------
     MissingFileError
     FormatError
-        Where the file is damaged or is not DeePiCt's 3D U-Net.
+        Where the file is damaged or is none of DeePiCt's U-Nets.
     UnsafeCheckpointError
         Where a pickle asks for code.
     """
@@ -126,9 +127,16 @@ def load_checkpoint(path: str | os.PathLike[str]) -> LoadedModel:
 
 def _load(file: Path, entries: Mapping[str, Any]) -> LoadedModel:
     suffix = file.suffix.lower()
-    if suffix in (".h5", ".hdf5", ".keras"):
-        raise FormatError(f"{file} is a Keras network, not a 3D U-Net; give a .safetensors or .pth file")
-    card, state = _read_safetensors(file) if suffix == ".safetensors" else _read_pth(file, entries)
+    if suffix == ".keras":
+        raise FormatError(
+            f"{file} is an archive of Keras 3; save the network as HDF5, with model.save('NAME.h5'), which can be read here"
+        )
+    if suffix in (".h5", ".hdf5") or is_hdf5(file):
+        card, state = _read_h5(file, entries)
+    elif suffix == ".safetensors":
+        card, state = _read_safetensors(file)
+    else:
+        card, state = _read_pth(file, entries)
     state = _with_counters(state)
     card.architecture.check_shapes({name: array.shape for name, array in state.items()}, str(file))
     _check_values(state, file)
@@ -239,8 +247,8 @@ def _checkpoint_file(path: Path) -> Path:
         return files[0]
     if not path.is_file():
         raise MissingFileError(
-            f"there is no checkpoint {path}; give a .safetensors or .pth file, or {BUNDLED}, which comes with "
-            "the package"
+            f"there is no checkpoint {path}; give a .safetensors, .pth or .h5 file, or {BUNDLED}, which comes "
+            "with the package"
         )
     return path
 
@@ -322,6 +330,25 @@ def _read_pth(file: Path, entries: Mapping[str, Any]) -> tuple[ModelCard, State]
             f"the descriptor of {file} makes no model card: {_first(error)}; convert_checkpoint sets it otherwise"
         ) from error
     return card, {name: _float32(materialize(tensor)) for name, tensor in tensors.items()}
+
+
+def _read_h5(file: Path, entries: Mapping[str, Any]) -> tuple[ModelCard, State]:
+    """Read a network of Keras, which names no classes: one is called as the file, unless entries of the card say."""
+    architecture, state = read_keras_h5(file)
+    name = _model_name(None, file)
+    n = architecture.out_classes
+    usable = what_is_wrong(name, is_class=True) is None
+    of_file = {
+        "name": name,
+        "classes": (name,) if n == 1 and usable else tuple(f"class_{i}" for i in range(n)),
+        "description": f"Converted from {file.name}, a network of Keras.",
+    }
+    known = {key: value for key, value in entries.items() if key in of_file}
+    try:
+        card = ModelCard.model_validate(of_file | known | {"architecture": architecture})
+    except ValidationError as error:
+        raise FormatError(f"{file} makes no model card: {_first(error)}") from error
+    return card, state
 
 
 def _described(descriptor: Any) -> dict[str, Any]:

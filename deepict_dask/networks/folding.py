@@ -32,12 +32,12 @@ def amplification(state: Mapping[str, np.ndarray]) -> float:
     of an overflow (OpenVINO's ReLU turns NaN into 0), so it is not left to them.
     """
     decades = 0.0
-    for name in (n for n in state if n.endswith(".weight") and state[n].ndim == 5):
+    for name in (n for n in state if n.endswith(".weight") and state[n].ndim in (4, 5)):
         weight = state[name].astype(np.float64)
-        is_upsampler = name.startswith("upsamplers.")
-        # An upsampler has its outputs second, and each of its outputs sees one voxel.
-        axes, outputs = ((0,), np.abs(weight).max(axis=(2, 3, 4))) if is_upsampler else ((1, 2, 3, 4), weight)
-        gain = np.sqrt((outputs**2).sum(axis=axes))
+        taps = tuple(range(2, weight.ndim))
+        # An upsampler has its outputs second, and each of its outputs sees one voxel, or four at most in 2D.
+        outputs = np.abs(weight).max(axis=taps).T if name.startswith("upsamplers.") else weight
+        gain = np.sqrt((outputs**2).sum(axis=tuple(range(1, outputs.ndim))))
         prefix, _, index = name.removesuffix(".weight").rpartition(".")
         norm = f"{prefix}.{int(index) + 2}" if index.isdigit() else ""
         if f"{norm}.running_var" in state:
@@ -88,8 +88,8 @@ def _fold(state: State, norm: str, followers: list[str]) -> None:
     for name in followers:
         weight, bias = (state[f"{name}.{part}"].astype(np.float64) for part in ("weight", "bias"))
         part = weight[:, : len(scale)]
-        bias += (part.sum(axis=(2, 3, 4)) * shift).sum(axis=1)
-        part *= scale.reshape(1, -1, 1, 1, 1)
+        bias += (part.sum(axis=tuple(range(2, part.ndim))) * shift).sum(axis=1)
+        part *= scale.reshape(1, -1, *(1,) * (part.ndim - 2))
         state[f"{name}.weight"], state[f"{name}.bias"] = weight.astype(np.float32), bias.astype(np.float32)
     for key in [k for k in state if k.startswith(f"{norm}.")]:
         del state[key]

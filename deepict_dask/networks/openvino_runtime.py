@@ -1,4 +1,4 @@
-"""The 3D U-Net through OpenVINO, on CPUs.
+"""The U-Nets through OpenVINO, on CPUs.
 
 The graph is built straight from the weights instead of converting the torch module: it starts
 in a fraction of the time, without torch in the process, and the cropping forward decides itself
@@ -83,8 +83,8 @@ class OpenVinoNetwork:
     ) -> None:
         self._openvino = import_openvino()
         self.architecture = architecture
-        self._state = dict(state)
-        self._folded = fold_batch_norm(architecture, state)
+        self._state = _in_3d(state)
+        self._folded = _in_3d(fold_batch_norm(architecture, state))
         self._core = self._openvino.Core()
         self._options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "f32",
@@ -100,8 +100,7 @@ class OpenVinoNetwork:
 
     def core(self, block: np.ndarray, halo: Shape) -> np.ndarray:
         """Compute the probabilities of a block's core, float32 (classes, *core)."""
-        z, y, x = block.shape
-        axes = tuple(self.architecture.crops(n, h) for n, h in zip((z, y, x), halo, strict=True))
+        axes = self.architecture.block_crops(block.shape, halo)
         size = tuple(n - 2 * h for n, h in zip(block.shape, halo, strict=True))
         # Cropped before it is made contiguous, so that there is at most one copy of it.
         needed = block[
@@ -146,7 +145,7 @@ class OpenVinoNetwork:
         return self._build_core(shape, axes) if axes is not None else self._build_padded(shape)
 
     def _build_padded(self, shape: tuple[int, ...]) -> Any:
-        graph, depth = _Graph(self._state, pad=1, elu=self.architecture.elu), self.architecture.depth
+        graph, depth = _Graph(self._state, self.architecture, is_padded=True), self.architecture.depth
         entry = graph.op.parameter(list(shape), np.float32)
         x, skips = entry, []
         for level in range(depth):
@@ -159,8 +158,9 @@ class OpenVinoNetwork:
         return self._openvino.Model([graph.op.result(graph.leave(x))], [entry])
 
     def _build_core(self, shape: tuple[int, ...], axes: tuple[AxisCrops, ...]) -> Any:
-        graph, depth = _Graph(self._folded, pad=0, elu=self.architecture.elu), self.architecture.depth
-        pack = pack_factor(self.architecture.initial_features)
+        graph, depth = _Graph(self._folded, self.architecture, is_padded=False), self.architecture.depth
+        # A transposed convolution of 3 x 3 pixels mixes neighboring packs, so the 2D network's are not packed.
+        pack = (1, 1) if self.architecture.is_2d else pack_factor(self.architecture.initial_features)
         entry = graph.op.parameter(list(shape), np.float32)
         x, skips = entry, []
         for level in range(depth):
@@ -181,10 +181,17 @@ class OpenVinoNetwork:
 class _Graph:
     """The network's steps as nodes of OpenVINO, on plain voxels or (unpadded only) on packed ones."""
 
-    def __init__(self, state: Mapping[str, np.ndarray], *, pad: int, elu: bool) -> None:
+    def __init__(
+        self, state: Mapping[str, np.ndarray], architecture: Architecture, *, is_padded: bool
+    ) -> None:
         from openvino import opset13
 
-        self.op, self._state, self._pad, self._elu = opset13, state, [pad] * 3, elu
+        self.op, self._state, self._elu = opset13, state, architecture.elu
+        # Along z slices are neither convolved nor pooled.
+        self._z = 1 if architecture.is_2d else 2
+        self._pad = [self._z - 1, 1, 1] if is_padded else [0] * 3
+        # The last row and column of a transposed convolution of three pixels stand for half of what they need.
+        self._beyond = [0, 1, 1] if architecture.is_2d else [0] * 3
 
     def block(self, inputs: list[Any], name: str, pack: Pack = (1, 1), *, entry: bool = False) -> Any:
         """Convolution, activation and what is left of the batch normalization, twice."""
@@ -209,7 +216,7 @@ class _Graph:
 
     def pool(self, x: Any, pack: Pack = (1, 1)) -> Any:
         """Maximum of 2x2x2 voxels; those of a pack are groups of channels."""
-        size = [2, 2 // pack[0], 2 // pack[1]]
+        size = [self._z, 2 // pack[0], 2 // pack[1]]
         x = self.op.max_pool(x, size, [1] * 3, [0] * 3, [0] * 3, size).output(0)
         groups = pack[0] * pack[1]
         if groups == 1:
@@ -220,8 +227,12 @@ class _Graph:
         return parts[0]
 
     def upsample(self, x: Any, name: str, pack: Pack = (1, 1)) -> Any:
-        weight = pack_upsampler(self._state[f"{name}.weight"], pack)
-        return self.op.add(self._transposed(x, weight), self._channels(self._state[f"{name}.bias"], pack))
+        weight = self._state[f"{name}.weight"]
+        if weight.shape[2] == 2:
+            x = self._transposed(x, pack_upsampler(weight, pack))
+        else:
+            x = self._transposed(x, weight, [1, 2, 2], self._beyond)
+        return self.op.add(x, self._channels(self._state[f"{name}.bias"], pack))
 
     def leave(self, x: Any, pack: Pack = (1, 1)) -> Any:
         """Last convolution, back to plain voxels, and the sigmoid."""
@@ -241,11 +252,16 @@ class _Graph:
             x, *(self.op.constant(np.array(v, np.int64)) for v in (begin, end, ones, [a + 2 for a in axes]))
         )
 
-    def _transposed(self, x: Any, weight: np.ndarray) -> Any:
-        stride = list(weight.shape[2:])
-        none = [0] * 3
+    def _transposed(
+        self, x: Any, weight: np.ndarray, stride: list[int] | None = None, cut: list[int] | None = None
+    ) -> Any:
+        """Transposed convolution, by default with its kernel as stride; ``cut`` voxels are taken off at its end."""
         return self.op.convolution_backprop_data(
-            x, self._constant(weight), stride, pads_begin=none, pads_end=none
+            x,
+            self._constant(weight),
+            stride or list(weight.shape[2:]),
+            pads_begin=[0] * 3,
+            pads_end=cut or [0] * 3,
         )
 
     def _constant(self, weight: np.ndarray) -> Any:
@@ -253,3 +269,8 @@ class _Graph:
 
     def _channels(self, values: np.ndarray, pack: Pack) -> Any:
         return self._constant(pack_channels(values, pack).reshape(1, -1, 1, 1, 1))
+
+
+def _in_3d(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Give kernels of slices as kernels of volumes that are one voxel thick."""
+    return {name: array[:, :, None] if array.ndim == 4 else array for name, array in state.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -23,6 +24,8 @@ from deepict_dask.networks.checkpoint import Model, load_checkpoint
 from deepict_dask.networks.extras import has_torch, require_torch
 from deepict_dask.networks.openvino_runtime import has_openvino
 
+# Pixels of slices that go through a 2D network at once: some boxes of the original, or one slice of a tomogram.
+PIXELS = 2**20
 _FORWARD = threading.Lock()
 _LOADING = threading.Lock()
 # The process that loaded networks; one that was forked from it inherits this set, and no threads.
@@ -105,7 +108,7 @@ class Predictor:
         Parameters
         ----------
         block : numpy.ndarray of float32, shape (z, y, x)
-            Core and halo, normalized; the core a multiple of ``2**depth`` that starts at one.
+            Core and halo, normalized; the core a multiple of ``2**depth`` that starts at one (along y and x in 2D).
         halo : (int, int, int)
             Voxels of context on each side, at least the receptive radius.
 
@@ -118,8 +121,15 @@ class Predictor:
         InputError
             Where block and halo do not fit the network.
         """
-        with _FORWARD:
-            return self._network.core(block, halo)
+        if not self.architecture.is_2d:
+            with _FORWARD:
+                return self._network.core(block, halo)
+        z, y, x = (n - 2 * h for n, h in zip(block.shape, halo, strict=True))
+        out = np.empty((self.architecture.out_classes, z, y, x), np.float32)
+        for part in self._slices(block[0].size, z):
+            with _FORWARD:
+                out[:, part] = self._network.core(block[halo[0] :][part], (0, *halo[1:]))
+        return out
 
     def predict_boxes(self, boxes: np.ndarray) -> np.ndarray:
         """Compute the probabilities of boxes with zero padding, as the original does.
@@ -127,7 +137,7 @@ class Predictor:
         Parameters
         ----------
         boxes : numpy.ndarray of float32, shape (n, z, y, x)
-            Normalized boxes (64^3 in the original); edges are multiples of ``2**depth``.
+            Normalized boxes (64^3 in the original, 1 x 288 x 288 in 2D); edges are multiples of ``2**depth``.
 
         Returns
         -------
@@ -138,14 +148,28 @@ class Predictor:
         InputError
             Where the edges are not multiples of ``2**depth``.
         """
-        step = self.architecture.alignment
-        if boxes.ndim != 4 or any(n % step or n < 1 for n in boxes.shape[1:]):
+        steps = self.architecture.alignment_zyx
+        if boxes.ndim != 4 or any(n % k or n < 1 for n, k in zip(boxes.shape[1:], steps, strict=True)):
             raise InputError(
                 f"boxes of shape {boxes.shape} do not fit the network; they must be (n, z, y, x) with edges that are "
-                f"multiples of 2**depth = {step}"
+                f"multiples of 2**depth = {steps[-1]}"
             )
-        with _FORWARD:
-            return self._network.boxes(boxes)
+        if not self.architecture.is_2d:
+            with _FORWARD:
+                return self._network.boxes(boxes)
+        n, z, y, x = boxes.shape
+        out = np.empty((n, self.architecture.out_classes, z, y, x), np.float32)
+        for part in self._slices(boxes[0].size, n):
+            with _FORWARD:
+                out[part] = self._network.boxes(boxes[part])
+        return out
+
+    @staticmethod
+    def _slices(n_pixels: int, n: int) -> Iterator[slice]:
+        """Cut n slices of some pixels into what goes through the network at once."""
+        step = max(1, PIXELS // n_pixels)
+        for start in range(0, n, step):
+            yield slice(start, min(n, start + step))
 
 
 def resolve_runtime(runtime: str = "auto", device: str = "auto") -> str:

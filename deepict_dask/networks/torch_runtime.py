@@ -1,4 +1,4 @@
-"""The 3D U-Net through torch: on GPUs, and where OpenVINO is absent."""
+"""The U-Nets through torch: on GPUs, and where OpenVINO is absent."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from deepict_dask.geometry import Shape
 from deepict_dask.networks.allocator import freed_memory_kept
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.networks.folding import fold_batch_norm
+from deepict_dask.networks.unet2d import build_unet
 from deepict_dask.networks.unet3d import UNet3D
 
 
@@ -52,7 +53,7 @@ class TorchNetwork:
     def _place(self, net: UNet3D) -> UNet3D:
         # Not tensor.contiguous(memory_format=): it leaves the strides of a one-channel weight as they are, and then
         # all maps after it lie the slower way.
-        net = net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        net = net.to(memory_format=net.layers.memory_format)  # type: ignore[call-overload]
         return net.to(self.device)
 
     def core(self, block: np.ndarray, halo: Shape) -> np.ndarray:
@@ -93,9 +94,9 @@ def build_module(architecture: Architecture, state: Mapping[str, np.ndarray]) ->
     state : mapping of str to numpy.ndarray
         As in a checkpoint, or as `fold_batch_norm` returns it.
     """
-    net = UNet3D.from_architecture(architecture)
+    net = build_unet(architecture)
     for prefix, layer in list(net.named_modules()):
-        if isinstance(layer, nn.BatchNorm3d) and f"{prefix}.weight" not in state:
+        if isinstance(layer, net.layers.batch_norm) and f"{prefix}.weight" not in state:
             parent, _, index = prefix.rpartition(".")
             setattr(net.get_submodule(parent), index, nn.Identity())
     # Arrays of a checkpoint may be read-only memory, which torch tensors cannot be.

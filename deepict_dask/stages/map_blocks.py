@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deepict_dask.config import SegmentSettings
-from deepict_dask.engine.segment import segment_grid
 from deepict_dask.errors import DamagedOutputError
 from deepict_dask.geometry import BlockGrid, Shape
 from deepict_dask.io.location import Location
@@ -19,6 +18,7 @@ from deepict_dask.io.ome_zarr import Image
 from deepict_dask.networks.architecture import Architecture
 from deepict_dask.stages import memory
 from deepict_dask.stages.finished import open_own
+from deepict_dask.stages.inference import inference_grid, inference_memory
 from deepict_dask.stages.work import Work
 
 DEFAULT = 208
@@ -98,17 +98,8 @@ def choose_blocks(
     """
 
     def cut(edge: int) -> MapBlocks:
-        halo_voxels = architecture.halo()
-        shape = tomogram.spatial_shape
-        grid, halo = segment_grid(shape, settings.tiling, edge, architecture.alignment, halo_voxels)
-        needed = memory.segment(
-            architecture,
-            runtime,
-            grid.core,
-            halo,
-            memory.shown_bytes(tomogram),
-            in_boxes=settings.tiling == "deepict",
-        )
+        grid, halo = inference_grid(tomogram.spatial_shape, architecture, settings, edge)
+        needed = inference_memory(architecture, runtime, (grid, halo), memory.shown_bytes(tomogram), settings)
         return MapBlocks(edge, grid, halo, needed)
 
     blocks = cut(edge)

@@ -16,7 +16,9 @@ from deepict_dask.errors import InputError
 from deepict_dask.geometry import BlockGrid, Shape
 from deepict_dask.io.ome_zarr import Image
 from deepict_dask.kernels.conditioning import Conditioning
+from deepict_dask.kernels.slices import smoothing_radius
 from deepict_dask.networks.architecture import Architecture
+from deepict_dask.networks.predictor import PIXELS
 
 # What a worker holds without work: the program and its libraries; torch brings more.
 BASE, BASE_TORCH = 250_000_000, 450_000_000
@@ -252,6 +254,42 @@ def shown_bytes(tomogram: Image) -> int:
     """Give the bytes per voxel of a tomogram as it is read: also those of what is shown, and of where voxels are left out."""
     shown = 0 if tomogram.shown is None else Conditioning.shown_dtype(tomogram.dtype).itemsize + 1
     return tomogram.dtype.itemsize + shown
+
+
+def segment_slices(
+    architecture: Architecture,
+    runtime: str,
+    core: Shape,
+    halo: Shape,
+    itemsize: int,
+    sigma: float,
+    threads: int | None = None,
+) -> Memory:
+    """Bound the memory of a worker that segments slice by slice.
+
+    Parameters
+    ----------
+    architecture, runtime, core, halo, itemsize, threads
+        As for `segment`.
+    sigma : float
+        Of the smoothing along z, in slices.
+
+    Returns
+    -------
+    Memory
+        Once ``P * a``, P the pixels that go through the network at a time (one slice, or tiles of about a million
+        pixels) and a its activations per pixel; and for smoothing ``12 * C``, three blocks of the map. Per thread
+        ``V * (i + 8) + 8 * C``, or ``12 * W`` with W the core and what is smoothed around it, or ``4 * C`` and what
+        picking takes, where that is more.
+    """
+    at_once = max(PIXELS, (core[1] + 2 * halo[1]) * (core[2] + 2 * halo[2]))
+    results = math.prod(core) * architecture.out_classes
+    once = BASE_TORCH if runtime == "torch" else BASE
+    once += at_once * architecture.activation_bytes(runtime) + (12 * results if sigma else 0)
+    smoothed = _padded(core, (smoothing_radius(sigma), 0, 0)) if sigma else 0
+    picking = 4 * results + pick(core, _STORED, 1).per_thread
+    per_thread = max(_padded(core, halo) * (itemsize + 8) + 8 * results, 12 * smoothed, picking)
+    return _memory(once, per_thread, threads)
 
 
 def pick(core: Shape, itemsize: int, threads: int | None = None) -> Memory:

@@ -1,4 +1,4 @@
-"""Segment: the 3D U-Net over a tomogram, to a stored probability map."""
+"""Segment: a U-Net over a tomogram, to a stored probability map."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from deepict_dask.config import SegmentSettings
 from deepict_dask.engine.execute import execute
 from deepict_dask.engine.searches import MapPart, map_part
 from deepict_dask.engine.segment import empty_blocks
-from deepict_dask.engine.segment import segment as segment_lazily
 from deepict_dask.errors import InputError
 from deepict_dask.geometry import BlockGrid, Shape
 from deepict_dask.io.location import Location
 from deepict_dask.io.ome_zarr import Image, open_image
 from deepict_dask.kernels.probability import LEVELS
-from deepict_dask.networks.blocks import BlockPredictor
 from deepict_dask.networks.checkpoint import Model
 from deepict_dask.networks.predictor import ModelSpec, resolve_runtime
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages import memory
 from deepict_dask.stages.finished import is_finished
+from deepict_dask.stages.inference import check_network, probability_map, z_smoothing
 from deepict_dask.stages.map_blocks import block_in_effect, choose_blocks
 from deepict_dask.stages.picking.ahead import keep_ahead, look_ahead
 from deepict_dask.stages.picking.jobs import PickJob
@@ -76,27 +75,30 @@ def segment(
     grid, halo = blocks.grid, blocks.halo
     work.reporter.say(
         f"{tomogram.name}: {model.card.name} on {runtime}, {settings.tiling} tiling, "
-        f"{grid.n_blocks} block{'s' * (grid.n_blocks != 1)} of {by(grid.core)} voxels with a halo of {halo[0]}"
+        f"{grid.n_blocks} block{'s' * (grid.n_blocks != 1)} of {by(grid.core)} voxels with a halo of {halo[-1]}"
     )
     in_boxes = settings.tiling == "deepict"
-    boxes = "" if in_boxes else ", or --tiling deepict, which needs little"
+    if model.architecture.is_2d:
+        way_out = ", or --tiling exact, which cuts slices" if in_boxes else ""
+    else:
+        way_out = "" if in_boxes else ", or --tiling deepict, which needs little"
     memory.check_memory(
         blocks.memory,
         f"blocks of up to {blocks.edge} voxels",
-        f"use a smaller --block, or fewer workers with more memory each{boxes}",
+        f"use a smaller --block, or fewer workers with more memory each{way_out}",
     )
-    statistics, shown = tomogram.statistics, tomogram.shown
-    probability = segment_lazily(
+    shown = tomogram.shown
+    ignore_value = None if shown is None else shown.ignore_value
+    probability = probability_map(
         tomogram.array,
-        BlockPredictor(model_spec(model, settings, work.threads), halo, in_boxes),
-        grid,
-        halo,
-        n_classes=len(model.classes),
-        mean=statistics.mean,
-        std=statistics.std,
-        in_boxes=in_boxes,
-        dtype=settings.dtype,
-        shown=shown,
+        model,
+        model_spec(model, settings, work.threads),
+        settings,
+        (grid, halo),
+        tomogram.statistics,
+        settings.dtype,
+        shown,
+        ignore_value,
     )
     scale = 1 / LEVELS if settings.dtype == "uint8" else 1.0
 
@@ -116,6 +118,7 @@ def segment(
                 "voxel_size": settings.model_voxel_size or model.card.voxel_size,
                 "density": model.card.density,
             },
+            "network": model.architecture.network,
             "own_voxel_size": tomogram.own_grid.voxel_size,
             "own_shape": tomogram.own_grid.shape,
             "origin": tomogram.origin,
@@ -151,6 +154,11 @@ def made_by_segment(
         "block": block,
         "precision": ModelSpec.precision,
     }
+    if model.architecture.is_2d:
+        decides |= {
+            "z_cutoff": settings.z_cutoff,
+            "z_smoothing": z_smoothing(model.architecture, settings),
+        }
     inputs = {} if tomogram is None else {"tomogram": tomogram}
     return Provenance("segment", inputs, decides, {"runtime": runtime, "device": settings.device})
 
@@ -174,6 +182,7 @@ def trained_voxel_size(model: Model, settings: SegmentSettings) -> float | None:
     InputError
         If rescaling is asked for and neither says.
     """
+    check_network(model, settings)
     size = settings.model_voxel_size or model.card.voxel_size
     if settings.rescale and size is None:
         raise InputError(

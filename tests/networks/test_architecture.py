@@ -56,7 +56,7 @@ def test_shapes_are_those_of_the_module_and_give_the_architecture_back(depth, ba
 
 def test_weights_of_other_networks_are_refused():
     shapes = Architecture(2, 4).state_shapes()
-    with pytest.raises(FormatError, match="not of DeePiCt's 3D U-Net"):
+    with pytest.raises(FormatError, match="not of DeePiCt's U-Nets"):
         Architecture.from_state_dict_shapes({"conv1.weight": (64, 3, 7, 7)})
     with pytest.raises(FormatError, match=r"lack base\.0\.bias"):
         Architecture.from_state_dict_shapes({k: v for k, v in shapes.items() if k != "base.0.bias"})

@@ -118,7 +118,7 @@ def test_half_precision_views_and_numpy_scalars_are_read(tmp_path, net):
 
 def test_another_network_is_refused_with_a_sentence(tmp_path):
     torch.save(torch.nn.Linear(2, 2).state_dict(), tmp_path / "linear.pth")
-    with pytest.raises(FormatError, match="not of DeePiCt's 3D U-Net"):
+    with pytest.raises(FormatError, match="not of DeePiCt's U-Nets"):
         load_checkpoint(tmp_path / "linear.pth")
 
 
@@ -377,9 +377,9 @@ def test_missing_ambiguous_and_keras_files_are_refused(tmp_path, net, card):
         load_model(tmp_path / "none.pth")
     with pytest.raises(FormatError, match=r"holds 0 \.safetensors files"):
         load_model(tmp_path)
-    (tmp_path / "m.h5").write_bytes(b"\x89HDF")
+    (tmp_path / "m.keras").write_bytes(b"PK")
     with pytest.raises(FormatError, match="Keras"):
-        load_model(tmp_path / "m.h5")
+        load_model(tmp_path / "m.keras")
 
 
 def test_a_card_that_is_no_text_is_refused(tmp_path, net, card):

@@ -40,6 +40,25 @@ def test_deepict_tiling_gives_the_originals_probability_map(shared, tmp_path, ru
     np.testing.assert_allclose(ours, mrcfile.read(reference / "even_probability.mrc"), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+@pytest.mark.parametrize(("z_smoothing", "name"), [(0, "tile_probability"), (None, "tile_smooth")])
+def test_deepict_tiling_of_slices_gives_the_originals_probability_map(
+    shared, tmp_path, runtime, z_smoothing, name
+):
+    reference = shared / "reference" / "segment2d"
+    outcome = go(
+        reference / "tile.mrc",
+        tmp_path,
+        model=str(reference / "organelle_nf2.h5"),
+        tiling="deepict",
+        runtime=runtime,
+        dtype="float32",
+        z_smoothing=z_smoothing,
+    )
+    ours = dd.open_tomogram(outcome.folder / "probability.zarr").compute()
+    np.testing.assert_allclose(ours, mrcfile.read(reference / f"{name}.mrc"), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("case", ["plain", "six", "intersection"])
 def test_a_run_ends_in_the_originals_picks(shared, tmp_path, case):
     segment3d, reference = shared / "reference" / "segment3d", shared / "reference" / "pick"

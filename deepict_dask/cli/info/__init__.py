@@ -32,7 +32,7 @@ def describe(path: Path) -> str:
         facts = tomograms.describe(path) if is_zarr(path) else folders.describe(path)
     elif path.exists() and not path.is_file():
         facts = tomograms.describe(path)  # a pipe or a device, whatever it is called: it says so
-    elif suffix in (".pth", ".pt", ".ckpt", ".safetensors"):
+    elif suffix in (".pth", ".pt", ".ckpt", ".safetensors") or models.is_keras(path):
         facts = models.describe_checkpoint(path)
     elif suffix in (".csv", ".star", ".parquet"):
         facts = tables.describe(path)

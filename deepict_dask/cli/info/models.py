@@ -15,7 +15,7 @@ def describe_checkpoint(path: Path) -> Facts:
     a = model.architecture
     size = model.card.voxel_size
     return {
-        "what": f"3D U-Net {model.card.name}",
+        "what": f"{'2D' if a.is_2d else '3D'} U-Net {model.card.name}",
         "classes": ", ".join(model.classes),
         "architecture": f"depth {a.depth}, {a.initial_features} initial features, "
         f"{'with' if a.batch_norm else 'no'} batch normalization, {'ELU' if a.elu else 'ReLU'}",
@@ -26,6 +26,13 @@ def describe_checkpoint(path: Path) -> Facts:
         "metrics": ", ".join(f"{k} {v:g}" for k, v in model.card.metrics.items()) or "not stated",
         "checksum": model.checksum,
     }
+
+
+def is_keras(path: Path) -> bool:
+    """Say whether a file is HDF5 that holds a network of Keras; other HDF5 files are tomograms."""
+    from deepict_dask.networks.keras_h5 import holds_network
+
+    return path.suffix.lower() in (".h5", ".hdf5", ".hdf") and holds_network(path)
 
 
 def describe_spectrum(path: Path) -> Facts:
