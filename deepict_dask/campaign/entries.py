@@ -19,7 +19,8 @@ from deepict_dask.config.section import section_of
 from deepict_dask.errors import InputError
 from deepict_dask.io.inputs import find_inputs
 from deepict_dask.io.location import Location
-from deepict_dask.io.tomogram_table import TomogramRow, is_tomogram_table, read_tomogram_table
+from deepict_dask.io.tomogram_row import TomogramRow
+from deepict_dask.io.tomogram_table import is_tomogram_table, read_tomogram_table
 from deepict_dask.names import first_duplicate
 from deepict_dask.particles import Particles
 

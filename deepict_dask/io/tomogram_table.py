@@ -6,12 +6,13 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deepict_dask.errors import FormatError, InputError, MissingFileError
 from deepict_dask.io.inputs import tomogram_name
+from deepict_dask.io.projects import is_project, read_project
+from deepict_dask.io.tomogram_row import TomogramRow
 from deepict_dask.names import check_name, first_duplicate
 
 # The original has tomo_name and tomo (3D), id and data (2D).
@@ -20,37 +21,9 @@ _NAMES = ("tomo_name", "name", "id")
 _SUFFIXES = (".csv", ".tsv", ".yaml", ".yml")
 
 
-@dataclass(frozen=True)
-class TomogramRow:
-    """One row of a table of tomograms.
-
-    Attributes
-    ----------
-    path : str
-        Of the tomogram; relative ones are relative to the folder of the table.
-    name : str
-        What it is called.
-    cells : mapping
-        All other columns; text in CSV, plain values in YAML.
-    place : str
-        Where the row is, for sentences.
-    folder : str
-        Of the table.
-    is_found : bool
-        Whether something is at the path.
-    """
-
-    path: str
-    name: str
-    cells: Mapping[str, Any]
-    place: str
-    folder: str
-    is_found: bool
-
-
 def is_tomogram_table(argument: str) -> bool:
-    """Tell whether an argument names a table of tomograms by its suffix."""
-    return argument.lower().endswith(_SUFFIXES)
+    """Tell whether an argument names a table of tomograms by its suffix, or a project of another program."""
+    return argument.lower().endswith(_SUFFIXES) or is_project(argument)
 
 
 def read_tomogram_table(path: str) -> Iterator[TomogramRow]:
@@ -62,7 +35,7 @@ def read_tomogram_table(path: str) -> Iterator[TomogramRow]:
         ``.csv`` (comma, semicolon or tab; the first line names the columns), ``.tsv``, or ``.yaml`` with a list of
         mappings, or a mapping of names to mappings. The column of paths is called path, tomo, data, file
         or tomogram_path; that of names tomo_name, name or id, without it the files' names count. A slash in a name
-        becomes an underscore, since names are never paths.
+        becomes an underscore, since names are never paths. Or a project, see `read_project`.
 
     Raises
     ------
@@ -73,6 +46,9 @@ def read_tomogram_table(path: str) -> Iterator[TomogramRow]:
     InputError
         If a name cannot be one.
     """
+    if is_project(path):
+        yield from read_project(path)
+        return
     file = Path(path).expanduser()
     if not file.is_file():
         raise MissingFileError(f"the table of tomograms {path} does not exist; check the path")

@@ -9,11 +9,21 @@ from typing import Any
 import numpy as np
 
 from deepict_dask.errors import InputError
-from deepict_dask.io.exchange import Details, Export, Frame, Geometry, Reading, format_of, read_foreign
+from deepict_dask.io.exchange import (
+    Details,
+    Export,
+    Frame,
+    Geometry,
+    Reading,
+    Series,
+    format_of,
+    read_foreign,
+)
 from deepict_dask.io.exchange.export import numbers_of, sorted_names
 from deepict_dask.io.exchange.rename import renamer
 from deepict_dask.io.exchange.tomograms_star import read_tomograms
 from deepict_dask.io.location import Location
+from deepict_dask.io.projects.series import series_of_run
 from deepict_dask.io.tables import split_name
 from deepict_dask.io.tables.files import NAMELESS, Table, find_tables, read_tables
 from deepict_dask.names import check_name, first_duplicate
@@ -96,8 +106,15 @@ def export(
         geometry = replace(geometry, series=read_tomograms(star.local_path()))
         details = replace(details, tomograms_star=star.url)
     picked_tables = [table for path in tables for table in find_tables(path)]
+    new_name = renamer(rename)
+    if tomograms is None:
+        series, star_of_run = _of_runs(tables)
+        # Series go by the names that the other program will see.
+        named = {t.tomogram for t in picked_tables} & set(series)
+        geometry = replace(geometry, series={new_name(name): series[name] for name in sorted(named)})
+        details = replace(details, tomograms_star="" if rename else star_of_run)
     classes = [class_name] if isinstance(class_name, str) else list(class_name or ())
-    planned = _plan(picked_tables, geometry, renamer(rename), classes)
+    planned = _plan(picked_tables, geometry, new_name, classes)
     prepared = replace(planned.export, details=details, place=output.url)
     settings: dict[str, Any] = {
         "format": format,
@@ -106,6 +123,8 @@ def export(
         "geometry": _plain(geometry),
         "details": _plain(replace(details, tomograms_star="")),
     }
+    if tomograms is None and geometry.series:
+        settings["series"] = {name: _plain(series) for name, series in geometry.series.items()}
     files = list(dict.fromkeys(Location.of(table.path) for table in picked_tables))
     if rename is not None and Location.of(rename).is_file():
         files.append(Location.of(rename))
@@ -290,6 +309,19 @@ def _moved(particles: Particles, angstrom: np.ndarray) -> Particles:
     return join(parts) if len(parts) > 1 else parts[0]
 
 
-def _plain(noun: Geometry | Details) -> dict[str, Any]:
+def _of_runs(tables: Sequence[str]) -> tuple[dict[str, Series], str]:
+    """Give what runs know of their tilt series, and RELION's list of them, where it is one."""
+    known: dict[str, Series] = {}
+    stars = set()
+    for path in tables:
+        place = Location.of(path)
+        if place.is_folder():
+            series, star = series_of_run(place.local_path())
+            known |= series
+            stars.add(star)
+    return known, stars.pop() if len(stars) == 1 else ""
+
+
+def _plain(noun: Geometry | Details | Series) -> dict[str, Any]:
     """Give what a noun says as plain values; the series are an input, not a setting."""
     return {name: value for name, value in vars(noun).items() if name != "series"}

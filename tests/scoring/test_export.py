@@ -348,3 +348,40 @@ def test_imported_tables_keep_sizes_of_every_tomogram(source, tmp_path):
         n: tuple(shape_xyz(n)[::-1]) for n in NAMES
     }
     assert set(read_particles(tmp_path / "back.csv").names("class")) == set(CLASSES)
+
+
+def test_what_a_run_knows_of_its_tilt_series_needs_no_options(tmp_path):
+    """The names, bin-1 sizes and pixel sizes of a project that was the input of a run."""
+    star = tmp_path / "tomograms.star"
+    star.write_text("data_global\n\nloop_\n_rlnTomoName #1\nTS_1 \n")
+    known = {
+        "tilt_series_pixel_size": 2.5,
+        "unbinned_z": 202,
+        "unbinned_y": 240,
+        "unbinned_x": 280,
+        "hand": -1.0,
+    }
+    states = [
+        {"name": "TS_1", "metadata": {**known, "tomograms_star": str(star)}},
+        {"name": "failed", "metadata": {**known, "tomograms_star": str(star)}},
+    ]
+    (tmp_path / "run" / "TS_1").mkdir(parents=True)
+    (tmp_path / "run" / "summary.json").write_text(json.dumps({"tomograms": states}))
+    picks = Particles.from_positions(
+        [[10, 20, 30.0]], voxel_size=(10.0,) * 3, shape=(50, 60, 70), tomogram="TS_1", class_name="fas"
+    )
+    write_particles(picks, tmp_path / "run" / "TS_1" / "particles.parquet")
+    run = str(tmp_path / "run")
+    export([run], tmp_path / "r4", "relion4")
+    found = read_particles(tmp_path / "r4" / "particles.star")
+    # The bin-1 tomogram is two pixels thicker than 4 x 50: one of them lies before the first voxel.
+    np.testing.assert_allclose(found.positions, [[41, 80, 120]], atol=0.01 / 2.5)
+    export([run], tmp_path / "r5", "relion5")
+    assert str(star) in (tmp_path / "r5" / "optimisation_set.star").read_text()
+    np.testing.assert_allclose(
+        read_particles(tmp_path / "r5" / "particles.star").positions, picks.positions, atol=0.001
+    )
+    # Renamed, the project's list does not know them: one of our own is written.
+    export([run], tmp_path / "new", "relion5", rename="{name}=new_{name}")
+    text = (tmp_path / "new" / "tomograms.star").read_text()
+    assert "new_TS_1\t280\t240\t202\t2.500000\t4.000000\t-1.000000" in text

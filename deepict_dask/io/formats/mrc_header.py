@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,30 @@ def parse_header(head: bytes, place: str, warnings: list[str]) -> MrcHeader:
     raise FormatError(
         f"{place} has an MRC header with {header.columns} columns and {header.rows} rows; it is damaged"
     )
+
+
+def pixel_size_of(path: Path) -> float | None:
+    """Read the edge of a pixel along x in A from the header of a stack or volume.
+
+    Returns
+    -------
+    float or None
+        None where the header says 0 or exactly 1, as programs write that do not know it.
+
+    Raises
+    ------
+    FormatError
+        If it is no MRC file.
+    """
+    with path.open("rb") as file:
+        head = file.read(N_BYTES)
+    if not looks_like_mrc(head):
+        raise FormatError(f"{path} is not an MRC file")
+    header = parse_header(head, str(path), [])
+    size = header.cell[0] / header.grid[0] if header.grid[0] > 0 else 0.0
+    # The shortest number that is this float32: 1.35, not 1.350000023.
+    size = float(str(np.float32(size)))
+    return size if math.isfinite(size) and size > 0 and size != 1.0 else None
 
 
 def check_mode(header: MrcHeader, place: str) -> None:
