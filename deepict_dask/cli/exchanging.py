@@ -92,6 +92,8 @@ def export_particles(
         ", ".join(file.relative_to(Location.of(output)) for file in exported.files[:6])
         + (f" and {len(exported.files) - 6} more files" if len(exported.files) > 6 else "")
     )
+    if note := format_of(format).note:
+        click.echo(note)
 
 
 def import_particles(

@@ -74,3 +74,15 @@ def test_cleaning_says_what_each_rule_removed(tmp_path):
     said = CliRunner().invoke(cli, words, catch_exceptions=False)
     assert all(word in said.output for word in ("score", "distance", "top", "stay"))
     assert 0 < len(read_particles(tmp_path / "c.csv")) < sum(len(p) for p in everything().values())
+
+
+def test_a_folder_with_one_table_is_that_table(tmp_path):
+    run = str(run_folder(tmp_path / "run"))
+    said = CliRunner().invoke(
+        cli, ["export", run, "-f", "warp", "-o", str(tmp_path / "w")], catch_exceptions=False
+    )
+    assert "--coords_angpix" in said.output
+    CliRunner().invoke(
+        cli, ["import", str(tmp_path / "w"), "-o", str(tmp_path / "b.csv")], catch_exceptions=False
+    )
+    assert len(read_particles(tmp_path / "b.csv")) == sum(len(p) for p in everything().values())

@@ -24,7 +24,7 @@ from deepict_dask.io.exchange.programs import (
     portal,
     relion,
 )
-from deepict_dask.io.exchange.recognize import recognize
+from deepict_dask.io.exchange.recognize import recognize, table_in
 from deepict_dask.particles import Particles
 
 
@@ -40,24 +40,42 @@ class Format:
         Writes an export into an empty folder.
     read : callable
         Reads what a path names.
+    note : str
+        What a user of the program has to know when the files are there; empty where nothing.
     """
 
     title: str
     write: Callable[[Export, Path], None]
     read: Callable[[Path, Reading], Particles]
+    note: str = ""
 
 
 FORMATS: dict[str, Format] = {
     "relion5": Format("RELION 5", relion.write_relion5, relion.read),
     "relion4": Format("RELION 4", relion.write_relion4, relion.read),
     "relion31": Format("RELION 3.1", relion.write_relion31, relion.read),
-    "warp": Format("Warp, WarpTools, M", relion.write_warp, relion.read),
+    "warp": Format(
+        "Warp, WarpTools, M",
+        relion.write_warp,
+        relion.read,
+        "WarpTools: --coords_angpix is the voxel size of the tomograms",
+    ),
     "dynamo": Format("Dynamo", dynamo.write, dynamo.read),
     "tom": Format("TOM and AV3, .em", motivelists.write_em, motivelists.read_em),
     "tom_csv": Format("TOM and AV3, CSV", motivelists.write_csv, motivelists.read_csv),
     "stopgap": Format("STOPGAP", motivelists.write_stopgap, motivelists.read_stopgap),
-    "eman2": Format("EMAN2 (experimental)", eman2.write, eman2.read),
-    "copick": Format("copick", copick.write, copick.read),
+    "eman2": Format(
+        "EMAN2 (experimental)",
+        eman2.write,
+        eman2.read,
+        "copy boxes_3d and class_list into the info files of the project, which also hold its alignments",
+    ),
+    "copick": Format(
+        "copick",
+        copick.write,
+        copick.read,
+        "the project has no tomograms: copick reads Zarr v2 with OME-Zarr 0.4",
+    ),
     "portal": Format("CryoET Data Portal", portal.write, portal.read),
     "imod": Format("IMOD, .mod", imod.write_models, imod.read_models),
     "imod_points": Format("IMOD, points", imod.write_points, imod.read_points),
@@ -92,6 +110,7 @@ def read_foreign(path: Path, format: str | None, reading: Reading) -> Particles:
     InputError
         If the format is unknown, or is not said and cannot be told.
     """
+    path = table_in(path)
     return format_of(format or recognize(path)).read(path, reading)
 
 

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 from deepict_dask.errors import FormatError, InputError, MissingFileError
-from deepict_dask.io.exchange.programs import eman2, motivelists, napari
+from deepict_dask.io.exchange.programs import dynamo, eman2, motivelists, napari, own, relion
 from deepict_dask.io.tables.star_text import read_star
 
 _SUFFIXES = {
     ".tbl": "dynamo", ".em": "tom", ".mod": "imod", ".ndjson": "portal", ".parquet": "parquet", ".txt": "imod_points",
 }  # fmt: skip
+# Programs that have one table of all tomograms.
+_TABLES = (relion.PARTICLES, dynamo.TABLE, motivelists.EM, motivelists.CSV, own.PARQUET, own.CSV)
 
 
 def recognize(path: Path) -> str:
@@ -32,6 +34,14 @@ def recognize(path: Path) -> str:
             f"nothing in {path} says which program it is of; say it with --format (see deepict-dask import --help)"
         )
     return program
+
+
+def table_in(path: Path) -> Path:
+    """Give the table that a folder of one program holds, as an export left it; else the path itself."""
+    if not path.is_dir():
+        return path
+    tables = [path / name for name in _TABLES if (path / name).is_file()]
+    return tables[0] if len(tables) == 1 else path
 
 
 def _folder(path: Path) -> str | None:
