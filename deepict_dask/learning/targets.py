@@ -167,7 +167,7 @@ def _mask(
     what = f"the mask of class {class_name!r}"
     source, mask = open_mask(labels.path, image.grid, ingested.grid, what=what, values=values)
     contents = read_contents(source, work, folder, values or ())
-    file, n_inside = contents.file, contents.n_positive
+    file, n_inside = contents.file, contents.n_inside
     n_voxels = int(np.prod(source.shape))
     if n_inside == n_voxels and values is None:
         raise InputError(

@@ -55,8 +55,8 @@ class BlockContents:
     ----------
     digest : bytes
         Of its voxels.
-    n_positive : int
-        Voxels above 0.
+    n_inside : int
+        Voxels above a threshold.
     n_nan : int
         Voxels that are NaN.
     n_between : int
@@ -66,7 +66,7 @@ class BlockContents:
     """
 
     digest: bytes
-    n_positive: int
+    n_inside: int
     n_nan: int
     n_between: int
     n_of_values: tuple[int, ...] = ()
@@ -80,12 +80,12 @@ class Contents:
     ----------
     file : FileInput
         With the checksum of its voxels.
-    n_positive, n_nan, n_between, n_of_values
+    n_inside, n_nan, n_between, n_of_values
         As of `BlockContents`.
     """
 
     file: FileInput
-    n_positive: int
+    n_inside: int
     n_nan: int
     n_between: int
     n_of_values: tuple[int, ...] = ()
@@ -138,7 +138,9 @@ def check_chunk(source: Source, limit: int | None) -> None:
         )
 
 
-def read_contents(source: Source, work: Work, scratch: Location, values: tuple[int, ...] = ()) -> Contents:
+def read_contents(
+    source: Source, work: Work, scratch: Location, values: tuple[int, ...] = (), threshold: float = 0.0
+) -> Contents:
     """Read all voxels of a file once, on the workers.
 
     Parameters
@@ -151,6 +153,8 @@ def read_contents(source: Source, work: Work, scratch: Location, values: tuple[i
         Folder for a plain copy, where one is needed.
     values : tuple of int
         Labels to count.
+    threshold : float
+        What is above is inside, where it is a mask.
 
     Raises
     ------
@@ -163,7 +167,7 @@ def read_contents(source: Source, work: Work, scratch: Location, values: tuple[i
         voxels = da.from_array(readable, chunks=grid.chunks, asarray=False)
         with work.reporter.progress("read", source.name, grid.n_blocks) as advance:
             parts: list[BlockContents] = execute(
-                per_block(_contents, voxels, values=values),
+                per_block(_contents, voxels, values=values, threshold=threshold),
                 advance,
                 name=f"read-{source.name}",
                 priority=work.priority,
@@ -172,7 +176,7 @@ def read_contents(source: Source, work: Work, scratch: Location, values: tuple[i
     checksum = volume_checksum((p.digest for p in parts), source.shape, source.dtype)
     return Contents(
         replace(file, checksum=checksum),
-        sum(p.n_positive for p in parts),
+        sum(p.n_inside for p in parts),
         sum(p.n_nan for p in parts),
         sum(p.n_between for p in parts),
         tuple(sum(counts) for counts in zip(*(p.n_of_values for p in parts), strict=True)),
@@ -187,11 +191,13 @@ def check_untouched(source: Source, file: FileInput) -> None:
         )
 
 
-def _contents(block: np.ndarray, index: tuple[int, ...], values: tuple[int, ...]) -> BlockContents:
+def _contents(
+    block: np.ndarray, index: tuple[int, ...], values: tuple[int, ...], threshold: float
+) -> BlockContents:
     is_float = block.dtype.kind == "f"
     return BlockContents(
         block_digest(block),
-        int(np.count_nonzero(block > 0)),
+        int(np.count_nonzero(block > threshold)),
         int(np.count_nonzero(np.isnan(block))) if is_float else 0,
         int(np.count_nonzero((block > 0) & (block < 1))) if is_float else 0,
         tuple(int(np.count_nonzero(block == value)) for value in values),

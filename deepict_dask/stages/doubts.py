@@ -44,7 +44,7 @@ def doubts(
     list of str
         Sentences with the number and the way out; none for a tomogram that is as they are.
     """
-    if not statistics.std > 0:
+    if not statistics.std > 0 or _is_mask(occurrences):
         return []
     sentences = []
     padding = _padding(statistics, occurrences)
@@ -79,6 +79,11 @@ def plain(value: float, dtype: np.dtype) -> str:
     exact = dtype.type(value)
     is_short = value == 0 or 1e-4 <= abs(value) < 1e9
     return np.format_float_positional(exact, trim="-") if is_short else str(exact)
+
+
+def _is_mask(occurrences: Occurrences | None) -> bool:
+    """Tell what has two values only: no tomogram."""
+    return occurrences is not None and sum(n for _, n in occurrences.common[:2]) == occurrences.count
 
 
 def _padding(statistics: Statistics, occurrences: Occurrences | None) -> dict[float, float]:

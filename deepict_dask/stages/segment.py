@@ -73,8 +73,9 @@ def segment(
     made_by = made_by_segment(tomogram.provenance, model, settings, runtime, blocks.edge)
     note_effective(output.parent, "segment", block=blocks.edge)
     grid, halo = blocks.grid, blocks.halo
+    density = "" if model.card.density is None else f" (trained on {model.card.density} particles)"
     work.reporter.say(
-        f"{tomogram.name}: {model.card.name} on {runtime}, {settings.tiling} tiling, "
+        f"{tomogram.name}: {model.card.name}{density} on {runtime}, {settings.tiling} tiling, "
         f"{grid.n_blocks} block{'s' * (grid.n_blocks != 1)} of {by(grid.core)} voxels with a halo of {halo[-1]}"
     )
     in_boxes = settings.tiling == "deepict"

@@ -38,6 +38,20 @@ def test_a_tomogram_shows_what_values_its_voxels_have(cell: Path) -> None:
     assert "says that its voxels lie between" in shown  # the header still tells of before
 
 
+def test_doubts_about_voxels_come_with_the_number_and_the_way_out(cell: Path) -> None:
+    with mrcfile.mmap(cell, "r+") as file:
+        file.data[3, 4, 5] = 1
+        file.data[-1, -1, -1] = 2e4
+    shown = " ".join(describe(cell).split())
+    assert "50 % of the voxels are 0" in shown and "--ignore-value 0 leaves them out" in shown
+    assert "commonest value 0, in 50% of the voxels" in shown
+    assert "voxels of 20000 lie 57 standard deviations" in shown and "--clip 6" in shown
+    mask = cell.with_name("mask.mrc")
+    with mrcfile.new(mask) as file:
+        file.set_data((np.indices((8, 20, 20))[0] > 6).astype("i1"))
+    assert "doubt 1" not in describe(mask)
+
+
 def test_voxels_that_cannot_be_read_are_a_fact_among_others(cell: Path) -> None:
     import gzip
 

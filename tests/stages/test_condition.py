@@ -41,11 +41,11 @@ class Heard(Reporter):
         return super().progress(stage, *args, **kwargs)
 
 
-def go(path, output, network, overwrite=False, **options):
+def go(path, output, network, overwrite=False, until="pick", **options):
     reporter = Heard()
     settings = load_settings(None, {**PICK, **options, "model": str(network)})
     (outcome,) = run(
-        plan_run([str(path)], Location.of(output), settings, overwrite=overwrite),
+        plan_run([str(path)], Location.of(output), settings, overwrite=overwrite, until=until),
         threads=1,
         reporter=reporter,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from deepict_dask.cli.info import Facts, by, edges, is_plain_terminal
 from deepict_dask.errors import DeepictError
 from deepict_dask.geometry import BlockGrid
+from deepict_dask.kernels.histogram import Histogram
 from deepict_dask.provenance import Provenance
 
 # Voxels that are looked at; a larger tomogram is looked at in places.
@@ -24,7 +25,7 @@ def describe(path: Path) -> Facts:
     if (image := open_own_image(path)) is not None:
         facts = _own_image(image)
         is_shown = image.is_complete and image.attributes.get("kind") == "tomogram"
-        return facts | (_voxels(open_source(path)) if is_shown else {})
+        return facts | (_voxels(open_source(path), image) if is_shown else {})
     source = open_source(path)
     details = {k.replace("_", " "): v for k, v in source.details.items() if v not in (None, "", [], {})}
     packed = ", packed" if source.is_packed else ""
@@ -42,8 +43,8 @@ def describe(path: Path) -> Facts:
     return facts
 
 
-def _voxels(source: Any) -> Facts:
-    """Say what values the voxels have; what is wrong with them is a fact, too."""
+def _voxels(source: Any, image: Any = None) -> Facts:
+    """Say what values the voxels have, of a large tomogram those of a sample; what is wrong with them is a fact, too."""
     from deepict_dask.io.sample import sample
     from deepict_dask.kernels.histogram import histogram
 
@@ -67,7 +68,23 @@ def _voxels(source: Any) -> Facts:
         facts["commonest value"] = f"{distribution.commonest:g}, in {distribution.share:.0%} of the voxels"
     if share == 1 and (sentence := source.contradiction(distribution.low, distribution.high)):
         facts["contradiction"] = sentence
+    for i, sentence in enumerate(_doubts(source, image, values, distribution)):
+        facts[f"doubt {i + 1}"] = sentence + where
     return facts
+
+
+def _doubts(source: Any, image: Any, values: Any, distribution: Histogram) -> list[str]:
+    """Say what a network would suffer from: of all voxels where they were counted, else of the sample."""
+    from deepict_dask.kernels.occurrences import block_occurrences
+    from deepict_dask.kernels.statistics import Statistics
+    from deepict_dask.stages.condition import doubts_of
+    from deepict_dask.stages.doubts import doubts
+
+    if image is not None and "occurrences" in image.attributes:
+        return doubts_of(image)
+    d = distribution
+    statistics = Statistics(values.size - d.n_not_finite, d.mean, d.std, d.low, d.high, d.n_not_finite)
+    return doubts(statistics, block_occurrences(values), source.name, source.dtype)
 
 
 def _own_image(image: Any) -> Facts:
@@ -95,9 +112,27 @@ def _own_image(image: Any) -> Facts:
         facts["classes"] = ", ".join(attributes["classes"])
     if "model" in attributes:
         facts["model"] = f"{attributes['model']['name']} ({attributes['model']['checksum'][:19]}...)"
+    if "ignore_value" in attributes:
+        facts["left out"] = f"voxels of {attributes['ignore_value']:g}"
+    if shown := attributes.get("shown"):
+        facts["shown"] = _shown(shown)
+    if "maxima" in attributes:
+        facts["largest probability"] = ", ".join(f"{v:.3g}" for v in attributes["maxima"])
     if "scale" in attributes:
         facts["unit"] = f"{attributes['scale']:.6g}"
     return facts | history(image.provenance)
+
+
+def _shown(shown: dict[str, Any]) -> str:
+    """Say how voxels were shown to the network."""
+    parts = [f"mean {shown['mean']:.6g}"]
+    if shown.get("ignore_value") is not None:
+        parts.append(f"voxels of {shown['ignore_value']:g} left out")
+    if not isinstance(shown["low"], str):
+        parts.append(f"limited to {shown['low']:.6g} to {shown['high']:.6g}")
+    if shown["invert"]:
+        parts.append("inverted")
+    return ", ".join(parts)
 
 
 def history(made_by: Provenance | None) -> Facts:

@@ -62,22 +62,26 @@ def read_region(job: PickJob, record: TableRecord | None, work: Work) -> Region:
     source, mask = job.open_region()
     for sentence in source.volume.warnings:
         work.reporter.warn(sentence)
-    file = file_of(source, None if record is None else record.made_by.file("region"))
-    share = None if record is None else record.made_by.recorded.get(SHARE)
+    threshold = job.settings.region_threshold or 0.0
+    before = None if record is None else record.made_by
+    if before is not None and (before.settings.get("region_threshold") or 0.0) != threshold:
+        # Another part of the mask is inside than was counted then.
+        before = None
+    file = file_of(source, None if before is None else before.file("region"))
+    share = None if before is None else before.recorded.get(SHARE)
     if file.checksum is None:
-        contents = read_contents(source, work, job.folder)
+        contents = read_contents(source, work, job.folder, threshold=threshold)
         mask.check_values(has_nan=contents.n_nan > 0, has_between=contents.n_between > 0)
-        file, n_inside = contents.file, contents.n_positive
+        file, n_inside = contents.file, contents.n_inside
         total = math.prod(source.shape)
-        # What was counted is above 0, which is inside only where no other threshold was asked for.
-        share = None if job.settings.region_threshold else n_inside / total
+        share = n_inside / total
         sentence = (
             f"{job.tomogram}: {100 * n_inside / total:.3g} % of the region mask {source.name} is inside"
         )
         if n_inside in (0, total):
             word = "nothing" if n_inside == 0 else "everything"
             work.reporter.warn(
-                f"{sentence}: {word} of {source.path} is above 0; check that it is the right mask"
+                f"{sentence}: {word} of {source.path} is above {threshold:g}; check that it is the right mask"
             )
         else:
             work.reporter.say(sentence)
