@@ -8,9 +8,10 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
-from deepict_dask.stages.run import plan_run, run
 
 import deepict_dask as dd
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.campaign.run import run
 from deepict_dask.config import load_settings
 from deepict_dask.errors import SettingsError
 from deepict_dask.io.location import Location
