@@ -17,6 +17,7 @@ def stored_image(
     *,
     core: tuple[int, int, int] = (16, 24, 32),
     finish: dict[str, Any] | None = None,
+    computed: list[tuple[int, int, int]] | None = None,
     **options: Any,
 ) -> Image:
     """Write an image block by block and finish it with some attributes; options are those of `create_image`."""
@@ -29,4 +30,4 @@ def stored_image(
         )
         region = (*(slice(0, n) for n in values.shape[:-3]), *spatial)
         shards += image.writer.write(region, values[region])
-    return finish_image(image, shards, **(finish or {}))
+    return finish_image(image, shards, computed, **(finish or {}))

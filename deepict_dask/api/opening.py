@@ -83,11 +83,9 @@ def open_own(image: Image, voxel_size: float | VoxelSize | None = None) -> xarra
     chunks: tuple[Any, ...] = storage_grid(image.spatial_shape).chunks
     lead = tuple((1,) * n for n in image.shape[:-3])
     stored = image.array
-    if stored.manifest is not None and stored.manifest.computed is not None:
-        grid = stored.manifest.grid
+    if n := stored.n_not_computed:
         warnings.warn(
-            f"{grid.n_blocks - len(stored.manifest.computed)} of the {grid.n_blocks} blocks of {image.path} were not computed, "
-            "since nothing is to be found there; they are shown as 0",
+            f"{n} blocks of {image.path} were not computed, since nothing is to be found there; they are shown as 0",
             stacklevel=3,
         )
         stored = stored.zeros_where_not_computed()

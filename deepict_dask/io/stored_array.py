@@ -128,6 +128,13 @@ class StoredArray:
             return self._with_zeros(key, missing)
         return self._read(key)
 
+    @property
+    def n_not_computed(self) -> int:
+        """Number of blocks that were not computed."""
+        if self.manifest is None or self.manifest.computed is None:
+            return 0
+        return self.manifest.grid.n_blocks - len(self.manifest.computed)
+
     def zeros_where_not_computed(self) -> StoredArray:
         """Give it for those to whom "not computed" is no foreground, such as picking."""
         return self if self.manifest is None else replace(self, has_zeros=True)

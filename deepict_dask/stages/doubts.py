@@ -49,10 +49,13 @@ def doubts(
     sentences = []
     padding = _padding(statistics, occurrences)
     for value, share in padding.items():
+        way_out = f"--ignore-value {plain(value, dtype)} leaves them out"
+        if "ignore_value" in asked:
+            way_out = "one value can be left out, so give these that one in the file"
         sentences.append(
             f"{name}: {_percent(share)} of the voxels are {plain(value, dtype)}, as if nothing were there (padding, a mask, a "
             "bar); they count for mean, standard deviation and spectrum, and spoil what a network sees; "
-            f"--ignore-value {plain(value, dtype)} leaves them out"
+            f"{way_out}"
         )
     low, high = statistics.minimum, statistics.maximum
     farthest = high if high - statistics.mean >= statistics.mean - low else low

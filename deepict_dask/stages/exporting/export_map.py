@@ -92,6 +92,11 @@ def export_map(
     with open_exportable(image, class_name, output.parent) as exportable:
         if sigma and exportable.kind == "labels":
             raise InputError(f"{image} holds labels, which smoothing would mix; leave it out")
+        if exportable.n_not_computed:
+            reporter.warn(
+                f"{exportable.n_not_computed} blocks of {image} were not computed, since nothing is to be found there; they "
+                "are exported as 0"
+            )
         grid = storage_grid(exportable.shape)
         sigmas = _in_voxels(sigma, exportable.voxel_size)
         values = choose_values(exportable, dtype, is_smoothed=any(sigmas), grid=grid, reporter=reporter)

@@ -35,6 +35,8 @@ class Exportable:
         Of a probability map: probability is the voxel times this.
     class_name : str
         Of a probability map.
+    n_not_computed : int
+        Blocks of it that hold nothing but voxels that were left out, and are 0 here.
     """
 
     voxels: Any
@@ -44,6 +46,7 @@ class Exportable:
     origin: VoxelSize
     scale: float = 1.0
     class_name: str = ""
+    n_not_computed: int = 0
 
     @property
     def shape(self) -> Shape:
@@ -87,10 +90,13 @@ def open_exportable(place: Location, class_name: str | None, scratch: Location) 
         yield exportable
         return
     channel, chosen = _channel(image, class_name)
-    voxels = image.array if len(image.shape) == 3 else OneChannel(image.array, channel)
+    stored = image.array.zeros_where_not_computed()
+    voxels = stored if len(image.shape) == 3 else OneChannel(stored, channel)
     # Stored multiples of a step, or probabilities themselves.
     scale = float(image.attributes.get("scale") or 1.0) if image.dtype.kind == "u" else 1.0
-    yield replace(exportable, voxels=voxels, scale=scale, class_name=chosen)
+    yield replace(
+        exportable, voxels=voxels, scale=scale, class_name=chosen, n_not_computed=stored.n_not_computed
+    )
 
 
 def _channel(image: Image, class_name: str | None) -> tuple[int, str]:

@@ -94,6 +94,23 @@ def test_probabilities_of_a_class_are_probabilities(folder, small_blocks):
         export_map(place, folder / "c.mrc", class_name="x")
 
 
+def test_blocks_that_were_not_computed_are_0_and_said(folder):
+    from tests.stages.test_condition import Heard
+
+    levels = np.random.default_rng(1).integers(1, 256, SHAPE).astype("u1")
+    place = folder / "probability.zarr"
+    computed = [index for index in np.ndindex(3, 3, 3) if index != (0, 1, 0)]
+    image = stored_image(
+        place, levels, kind="probability", classes=["a"], finish={"scale": 1 / 255}, computed=computed
+    )
+    expected = levels / 255
+    expected[image.manifest.grid.region((0, 1, 0))] = 0
+    reporter = Heard()
+    data, *_ = read(export_map(place, folder / "a.mrc", reporter=reporter).place)
+    assert np.allclose(data, expected, atol=1e-6)
+    assert image.array.n_not_computed == 1 and "1 blocks of" in reporter.warned[0]
+
+
 def test_smoothing_by_blocks_is_that_of_the_whole(folder, values, small_blocks):
     stored_image(folder / "tomogram.zarr", values, voxel_size=(20.0, 10.0, 10.0))
     data, *_ = read(export_map(folder / "tomogram.zarr", folder / "a.mrc", sigma=15.0).place)
