@@ -182,7 +182,13 @@ def segment(
         None if seen.facts is None else seen.facts[0],
         seen.value,
     )
-    return like(opened, probability, classes=list(network.classes), model=network.card.name)
+    return like(
+        opened,
+        probability,
+        classes=list(network.classes),
+        model=network.card.name,
+        network=network.architecture.network,
+    )
 
 
 def label(mask: Any, connectivity: int = 26) -> Any:

@@ -95,7 +95,7 @@ def open_own(image: Image, voxel_size: float | VoxelSize | None = None) -> xarra
     attributes = {
         k: v
         for k, v in image.attributes.items()
-        if k in ("scale", "classes", "model", "source", "ignore_value")
+        if k in ("scale", "classes", "model", "network", "source", "ignore_value")
     }
     own_grid = image.own_grid
     if own_grid != image.grid and own_grid.voxel_size is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def pick(
     probability: Any,
-    threshold: Any = 0.5,
+    threshold: Any = None,
     min_size: Any = 100,
     max_size: Any = None,
     connectivity: Any = 26,
@@ -35,7 +35,8 @@ def pick(
     probability : xarray.DataArray, array or path
         Dims (z, y, x), or (class, z, y, x): probabilities in [0, 1], or a stored uint8 map from `open_tomogram`.
     threshold : float
-        A voxel is foreground if its probability is above. This and the following may be mappings by class, in which
+        A voxel is foreground if its probability is above: 0.5 unless given, or 0.75 in the map of a 2D network (attribute
+        ``network``). This and the following may be mappings by class, in which
         ``"*"`` stands for all others: ``{"ribosome": 0.4, "*": 0.5}``.
     min_size, max_size : int or str, or None
         A component is a particle if ``min_size < size <= max_size``: in voxels of the map, or as the diameter of a
@@ -85,7 +86,10 @@ def pick(
     check_class_names(settings, class_list, "the probability map")
     size = voxel_size_at(image)
     shape: Shape = image.shape[-3:]  # type: ignore[assignment]
-    rules = {name: settings.of_class(name).in_voxels(size) for name in settings.classes or class_list}
+    network = image.attrs.get("network", "unet3d")
+    rules = {
+        name: settings.of_class(name, network).in_voxels(size) for name in settings.classes or class_list
+    }
     for rule in rules.values():
         check_picking(shape, rule.threshold, rule.connectivity, rule.border)
     mask = None if region is None else _region(region, image, size)

@@ -38,7 +38,7 @@ class OpenNetworks:
         path = settings.segment.model
         if path is None:
             raise InputError(
-                "no model is given; name a checkpoint with --model (.safetensors, or the original's .pth)"
+                "no model is given; name a checkpoint with --model (.safetensors, or the original's .pth or .h5)"
             )
         if settings.cluster.scheduler is None and active_client() is None:
             # The workers will be this machine's; those of others may have what it has not.

@@ -87,8 +87,8 @@ def _option(name: str, field: FieldInfo) -> Any:
             multiple=True,
             metavar=f"[CLASS=]{written}",
             help=text + shown,
-            callback=lambda context, option, items: read_by_class(
-                items, flag, lambda value: _read(value, kind, option, context)
+            callback=lambda context, option, items: _or_none(
+                items, read_by_class(items, flag, lambda value: _read(value, kind, option, context))
             ),
         )
     return click.option(
@@ -98,9 +98,14 @@ def _option(name: str, field: FieldInfo) -> Any:
         metavar=written,
         help=text + shown,
         callback=lambda context, option, value: (
-            None if value is None else NONE if (read := _read(value, kind, option, context)) is None else read
+            None if value is None else _or_none(value, _read(value, kind, option, context))
         ),
     )
+
+
+def _or_none(given: Any, value: Any) -> Any:
+    """Tell ``none`` from an option that is not given."""
+    return NONE if given and value is None else value
 
 
 def _read(text: str, kind: Kind, option: click.Parameter, context: click.Context) -> Any:

@@ -15,9 +15,12 @@ from deepict_dask.config.by_class import OTHERS, PerClass, value_for
 from deepict_dask.config.section import Border, ClassName, Section
 from deepict_dask.errors import InputError, SettingsError
 from deepict_dask.names import first_duplicate
+from deepict_dask.networks.architecture import NetworkKind
 
 _DIAMETER = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*(A|\u00c5|\u212b|angstrom|nm)\s*", re.IGNORECASE)
 _LARGEST = 10**15
+# The original's, of particles and of compartments.
+_THRESHOLDS: dict[NetworkKind, float] = {"unet3d": 0.5, "unet2d": 0.75}
 
 
 def _size(value: object) -> int | str:
@@ -136,8 +139,10 @@ def _voxels(name: str, size: int | str, voxel_size: tomogram.VoxelSize | float |
 class PickSettings(Section):
     """From probability map to particles."""
 
-    threshold: PerClass[Threshold] = Field(
-        0.5, description="A voxel belongs to a particle if its probability is above this."
+    threshold: PerClass[Threshold | None] = Field(
+        None,
+        description="A voxel belongs to a particle if its probability is above this. None: 0.5, or 0.75 in the map of a 2D "
+        "network.",
     )
     min_size: PerClass[Size] = Field(
         100,
@@ -170,7 +175,11 @@ class PickSettings(Section):
     formats: list[Literal["csv", "motl", "star", "parquet"]] = Field(
         ["csv"], min_length=1, description="Tables to write: csv, motl, star, parquet."
     )
-    write_labels: bool = Field(False, description="Also write the label image as OME-Zarr.")
+    write_labels: bool | None = Field(
+        None,
+        description="Also write the label image as OME-Zarr. None: for the map of a 2D network, whose classes are "
+        "compartments, where it is the segmentation.",
+    )
 
     @field_validator("classes", "formats")
     @classmethod
@@ -203,11 +212,22 @@ class PickSettings(Section):
                 )
         return self
 
-    def of_class(self, name: str) -> ClassPickSettings:
-        """Give how one class is picked; "*" gives it for classes that are not named."""
-        return ClassPickSettings(
-            **{field.name: value_for(getattr(self, field.name), name) for field in fields(ClassPickSettings)}
-        )
+    def of_class(self, name: str, network: NetworkKind = "unet3d") -> ClassPickSettings:
+        """Give how one class of a network's map is picked; "*" gives it for classes that are not named.
+
+        >>> PickSettings().of_class("er").threshold, PickSettings().of_class("er", "unet2d").threshold
+        (0.5, 0.75)
+        """
+        values = {
+            field.name: value_for(getattr(self, field.name), name) for field in fields(ClassPickSettings)
+        }
+        if values["threshold"] is None:
+            values["threshold"] = _THRESHOLDS[network]
+        return ClassPickSettings(**values)
+
+    def writes_labels(self, network: NetworkKind = "unet3d") -> bool:
+        """Say whether label images are written of a network's map."""
+        return network == "unet2d" if self.write_labels is None else self.write_labels
 
 
 def named_classes(settings: PickSettings) -> tuple[str, ...]:

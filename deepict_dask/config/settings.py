@@ -263,7 +263,7 @@ class Settings(Section):
         --------
         >>> settings = Settings(tomograms={"TS_014": {"pick": {"threshold": 0.4}}})
         >>> settings.for_tomogram("TS_014").pick.threshold, settings.for_tomogram("TS_015").pick.threshold
-        (0.4, 0.5)
+        (0.4, None)
         """
         common = self.model_dump(exclude={"tomograms"})
         overrides = self.tomograms[name].by_section() if name in self.tomograms else {}

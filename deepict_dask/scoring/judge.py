@@ -233,7 +233,9 @@ def _compare_voxels(
         [s for e in evaluations for s in e.pooled],
         {
             "classes": list(dict.fromkeys(s.class_name for e in evaluations for s in e.pooled)),
-            "threshold": settings.threshold,
+            "threshold": {n: settings.of_class(n).threshold for n in classes}
+            if isinstance(settings.threshold, dict)
+            else settings.of_class("*").threshold,
         },
     )
 

@@ -26,6 +26,8 @@ BASE, BASE_TORCH = 250_000_000, 450_000_000
 USABLE = 0.85
 # Part of a probability map that is foreground; maps of particles have far less.
 FOREGROUND = 1 / 8
+# The same of a map of compartments, such as the cytosol.
+COMPARTMENT = 1 / 2
 # Pieces of the global FFT of a large tomogram, complex64.
 _PENCIL = 2**27
 # Bytes per voxel of a map in float32 and of a region mask.
@@ -287,12 +289,12 @@ def segment_slices(
     once = BASE_TORCH if runtime == "torch" else BASE
     once += at_once * architecture.activation_bytes(runtime) + (12 * results if sigma else 0)
     smoothed = _padded(core, (smoothing_radius(sigma), 0, 0)) if sigma else 0
-    picking = 4 * results + pick(core, _STORED, 1).per_thread
+    picking = 4 * results + pick(core, _STORED, 1, foreground=COMPARTMENT).per_thread
     per_thread = max(_padded(core, halo) * (itemsize + 8) + 8 * results, 12 * smoothed, picking)
     return _memory(once, per_thread, threads)
 
 
-def pick(core: Shape, itemsize: int, threads: int | None = None) -> Memory:
+def pick(core: Shape, itemsize: int, threads: int | None = None, *, foreground: float = FOREGROUND) -> Memory:
     """Bound the memory of a worker that picks.
 
     Parameters
@@ -303,24 +305,28 @@ def pick(core: Shape, itemsize: int, threads: int | None = None) -> Memory:
         Bytes per voxel of the map, plus those of the region mask.
     threads : int, optional
         As for `ingest`.
+    foreground : float
+        Part of the map that is foreground: 1/8, or `COMPARTMENT` for compartments.
 
     Returns
     -------
     Memory
         Per thread ``V * (i + 6 + 56 * f)``: the block, mask and labels, and what is known of each foreground voxel, f of
-        all voxels (1/8; 60 bytes where everything is foreground).
+        all voxels (60 bytes where everything is foreground).
     """
-    return _memory(BASE, int(math.prod(core) * (itemsize + 6 + 56 * FOREGROUND)), threads)
+    return _memory(BASE, int(math.prod(core) * (itemsize + 6 + 56 * foreground)), threads)
 
 
-def labels(grid: BlockGrid, itemsize: int, threads: int | None = None) -> Memory:
+def labels(
+    grid: BlockGrid, itemsize: int, threads: int | None = None, *, foreground: float = FOREGROUND
+) -> Memory:
     """Bound the memory of a worker that writes a label image.
 
     Parameters
     ----------
     grid : BlockGrid
         Of the map.
-    itemsize, threads
+    itemsize, threads, foreground
         As for `pick`.
 
     Returns
@@ -329,7 +335,7 @@ def labels(grid: BlockGrid, itemsize: int, threads: int | None = None) -> Memory
         Once ``N * (1 / 8 + 4 * f)``: of all N voxels of the tomogram a bit each, and 4 bytes for those in the foreground, are
         held until all blocks are known; per thread ``V * (i + 14)``.
     """
-    held = math.prod(grid.shape) * (1 / 8 + 4 * FOREGROUND)
+    held = math.prod(grid.shape) * (1 / 8 + 4 * foreground)
     return _memory(BASE + int(held), _core(grid) * (itemsize + 14), threads)
 
 

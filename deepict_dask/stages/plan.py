@@ -181,6 +181,7 @@ def plan_tomogram(
             folder,
             network.pick,
             f"particles{end}",
+            network=network.model.architecture.network,
         )
         nodes[mapped] = Node(
             mapped,

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from deepict_dask.cli.by_class import read_by_class
 from deepict_dask.cli.options import setting_options
-from deepict_dask.config import load_settings
+from deepict_dask.config import Settings, load_settings, merge_given
 from deepict_dask.errors import InputError
 
 
@@ -35,16 +35,28 @@ def test_what_is_given_twice_or_without_a_value_is_refused(given, said):
         read_by_class(given, "--x")
 
 
+def options_of(*arguments):
+    """What a command is given of its options."""
+    given = {}
+    result = _invoke(given, arguments)
+    assert result.exit_code == 0, result.output
+    return given
+
+
 def settings_of(*arguments):
     given = {}
+    result = _invoke(given, arguments)
+    return (load_settings(None, given), result.output) if result.exit_code == 0 else (None, result.output)
+
+
+def _invoke(given, arguments):
 
     @click.command()
     @setting_options("ingest", "pick")
     def command(**options):
         given.update(options)
 
-    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
-    return (load_settings(None, given), result.output) if result.exit_code == 0 else (None, result.output)
+    return CliRunner().invoke(command, arguments, catch_exceptions=False)
 
 
 def test_options_of_all_kinds_reach_the_settings():
@@ -70,6 +82,14 @@ def test_options_of_all_kinds_reach_the_settings():
     assert (fas.region, other.region, other.max_size) == ("{name}_cytosol.mrc", None, None)
     assert pick.classes == ["ribosome", "fas"] and pick.formats == ["star", "csv"]
     assert settings.ingest.voxel_size == (13.48,) * 3 and settings.ingest.use_origin and not pick.write_labels
+
+
+def test_none_takes_back_what_a_run_had_for_all_classes():
+    base = Settings(pick={"threshold": 0.3, "region": "cytosol.mrc", "max_size": 9, "min_size": 5})
+    given = options_of("--threshold", "none", "--region", "none", "--max-size", "none")
+    pick = merge_given(base, None, given).pick
+    assert (pick.threshold, pick.region, pick.max_size, pick.min_size) == (None, None, None, 5)
+    assert pick.of_class("ribosome").threshold == 0.5 and pick.of_class("er", "unet2d").threshold == 0.75
 
 
 def test_help_shows_what_may_be_written():

@@ -13,7 +13,9 @@ from deepict_dask.io.ome_zarr import Image
 from deepict_dask.io.source import Source
 from deepict_dask.io.tables import suffix_of
 from deepict_dask.names import check_name
+from deepict_dask.networks.architecture import NetworkKind
 from deepict_dask.provenance import FileInput, Made, Provenance
+from deepict_dask.stages import memory
 from deepict_dask.stages.contents import file_of
 from deepict_dask.stages.finished import check_output
 from deepict_dask.stages.mask import Mask, open_mask
@@ -46,6 +48,8 @@ class PickJob:
         Where the tables go.
     stem : str
         Their name without suffix.
+    network : {"unet3d", "unet2d"}
+        Kind of the network that the map is of.
     """
 
     tomogram: str
@@ -57,6 +61,17 @@ class PickJob:
     own_grid: Grid
     folder: Location
     stem: str
+    network: NetworkKind = "unet3d"
+
+    @property
+    def writes_labels(self) -> bool:
+        """Whether the label image is asked for, or left open and the segmentation of a compartment."""
+        return self.settings.writes_labels(self.network)
+
+    @property
+    def foreground(self) -> float:
+        """Part of the map that may be foreground, for bounds of memory."""
+        return memory.COMPARTMENT if self.network == "unet2d" else memory.FOREGROUND
 
     @property
     def side(self) -> Location:
@@ -125,7 +140,7 @@ class PickJob:
         refused = check_tables(self.side, made_by, self.table_names)
         is_unread = region is not None and region.checksum is None
         if refused is None and (
-            is_unread or (self.settings.write_labels and check_output(self.labels, made_by) is not None)
+            is_unread or (self.writes_labels and check_output(self.labels, made_by) is not None)
         ):
             return ""
         return refused
@@ -140,6 +155,7 @@ def pick_jobs(
     settings: PickSettings,
     stem: str = "particles",
     where: str = "the network",
+    network: NetworkKind = "unet3d",
 ) -> list[PickJob]:
     """Give what is to be picked of a map, class by class.
 
@@ -159,6 +175,8 @@ def pick_jobs(
         How the tables' names begin.
     where : str
         What the classes are of, for errors.
+    network : {"unet3d", "unet2d"}
+        Kind of the network that the map is of; what is left open is otherwise for compartments.
 
     Raises
     ------
@@ -171,9 +189,11 @@ def pick_jobs(
     for name in settings.classes or channels:
         check_name(name, f"a class of {where}", is_class=True)
         class_stem = stem if len(channels) == 1 else f"{stem}_{name}"
-        rules = settings.of_class(name).in_voxels(map_grid.voxel_size)
+        rules = settings.of_class(name, network).in_voxels(map_grid.voxel_size)
         channel = channels.index(name)
-        jobs.append(PickJob(tomogram, name, channel, rules, settings, map_grid, own_grid, folder, class_stem))
+        jobs.append(
+            PickJob(tomogram, name, channel, rules, settings, map_grid, own_grid, folder, class_stem, network)
+        )
     return jobs
 
 
@@ -190,6 +210,7 @@ def jobs_of(
         settings,
         stem,
         probability.path,
+        probability.attributes.get("network", "unet3d"),
     )
 
 

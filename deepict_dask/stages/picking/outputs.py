@@ -76,16 +76,20 @@ def write_tables(
 
 def clear_labels(job: PickJob, made_by: Provenance) -> bool:
     """Make room for the label image; True if there is none to write: not asked for, or there already."""
-    return not job.settings.write_labels or is_finished(job.labels, made_by, overwrite=True)
+    return not job.writes_labels or is_finished(job.labels, made_by, overwrite=True)
 
 
 def write_labels(probability: Image, job: PickJob, voxels: ClassMap, made_by: Provenance, work: Work) -> None:
     """Write the label image: the same components, by number, before sizes are looked at."""
     assert probability.core is not None and probability.voxel_size is not None
     memory.check_memory(
-        memory.labels(BlockGrid(probability.spatial_shape, probability.core), voxels.levels.dtype.itemsize),
+        memory.labels(
+            BlockGrid(probability.spatial_shape, probability.core),
+            voxels.levels.dtype.itemsize,
+            foreground=job.foreground,
+        ),
         "label images of this tomogram",
-        "leave out --write-labels, or use fewer workers with more memory each",
+        "use --no-write-labels, or fewer workers with more memory each",
     )
     rules = job.rules
     above = segmentation(

@@ -116,7 +116,7 @@ def _pick_class(probability: Image, job: PickJob, work: Work) -> Picked:
     write_tables(job, in_own_voxels(particles, probability), made_by, record, work)
     if not has_labels:
         write_labels(probability, job, voxels, made_by, work)
-    elif not job.settings.write_labels:
+    elif not job.writes_labels:
         remove_labels(job)
     return Picked(job.class_name, len(particles), job.tables)
 
@@ -159,7 +159,7 @@ def _search(job: PickJob, voxels: ClassMap) -> da.Array:
     core: Shape = levels.chunksize  # type: ignore[assignment]
     itemsize = levels.dtype.itemsize + (0 if region is None else region.dtype.itemsize)
     memory.check_memory(
-        memory.pick(core, itemsize),
+        memory.pick(core, itemsize, foreground=job.foreground),
         f"blocks of {by(core)} voxels",
         "use fewer --threads, or fewer workers with more memory each",
     )
