@@ -129,13 +129,15 @@ class Architecture:
     def activation_bytes(self, runtime: str) -> int:
         """Bytes per voxel of a block, core and halo, that a forward pass of one block takes.
 
-        Measured for 4, 8 and 16 initial features; the first level's activations are nearly all of it.
+        Measured for 4, 8 and 16 initial features (2D: 8 and 16); the first level's activations are nearly all of it.
 
         Examples
         --------
         >>> Architecture(2, 4).activation_bytes("openvino"), Architecture(2, 4).activation_bytes("torch")
         (52, 60)
         """
+        if self.is_2d:
+            return 33 * self.initial_features + 60 if runtime == "torch" else 20 * self.initial_features + 20
         return 8 * self.initial_features + (28 if runtime == "torch" else 20)
 
     def receptive_radius(self) -> int:
