@@ -107,7 +107,7 @@ def test_spectrum_is_a_target_for_equalize(capsys, mrc, tmp_path):
 
 def test_settings_print_as_yaml_and_come_back(capsys, tmp_path):
     code, shown, _ = call(capsys, "settings")
-    assert code == 0 and yaml.safe_load(shown)["pick"]["threshold"] == 0.5
+    assert code == 0 and yaml.safe_load(shown)["pick"]["min_size"] == 100
     (tmp_path / "s.yaml").write_text("pick: {threshold: 0.25}\n")
     code, shown, _ = call(capsys, "settings", "--config", tmp_path / "s.yaml")
     assert yaml.safe_load(shown)["pick"]["threshold"] == 0.25

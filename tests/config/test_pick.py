@@ -34,7 +34,7 @@ def test_classes_differ_in_every_setting_and_the_star_is_all_others():
 
 def test_what_all_other_classes_have_is_written_down_too():
     settings = PickSettings(threshold={"fas": 0.3}, border={"fas": 1})
-    assert settings.threshold == {"fas": 0.3, "*": 0.5} and settings.border == {
+    assert settings.threshold == {"fas": 0.3, "*": None} and settings.border == {
         "fas": (1, 1, 1),
         "*": (0, 0, 0),
     }

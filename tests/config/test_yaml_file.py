@@ -67,7 +67,7 @@ def test_a_mistake_is_named_with_its_line(tmp_path, content, said):
 
 def test_numbers_are_what_people_mean(tmp_path):
     settings = load_settings(write(tmp_path, "pick: {threshold: {a: 1e-3, b: .5e0}, min_size: 0100}\n"))
-    assert settings.pick.threshold == {"a": 0.001, "b": 0.5, "*": 0.5} and settings.pick.min_size == 100
+    assert settings.pick.threshold == {"a": 0.001, "b": 0.5, "*": None} and settings.pick.min_size == 100
 
 
 def test_a_byte_order_mark_windows_lines_and_empty_sections_are_read(tmp_path):
