@@ -36,7 +36,11 @@ def go(tomograms, output, overwrite=False, until="pick", config=None, **options)
 
 def everything(folder):
     """Give every file with its contents, but for what tells when a run was."""
-    files = (p for p in Path(folder).rglob("*") if p.is_file() and p.name not in ("summary.json", "run.log", "report.html"))
+    files = (
+        p
+        for p in Path(folder).rglob("*")
+        if p.is_file() and p.name not in ("summary.json", "run.log", "report.html")
+    )
     return {p.relative_to(folder): p.read_bytes() for p in files}
 
 
