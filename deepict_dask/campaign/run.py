@@ -26,6 +26,7 @@ from deepict_dask.errors import ClaimedError, DeepictError, InputError, WorkErro
 from deepict_dask.io.claim import claimed, shared_claim, turn
 from deepict_dask.io.ome_zarr import Image
 from deepict_dask.networks.predictor import get_predictor
+from deepict_dask.pictures import leave_snapshot
 from deepict_dask.stages.nodes import PickStep, run_node
 from deepict_dask.stages.report import Reporter
 from deepict_dask.stages.run_folder import check_settings, write_effective, write_settings
@@ -154,7 +155,7 @@ class _Campaign:
                 # Whoever killed its workers, or suffered with one that did, has them for itself now.
                 again = [p for planned in again for p in self._all([planned], 1)]
             for planned in again:
-                self.note(self.outcomes[planned.name])
+                self._set_aside(self.outcomes[planned.name])
             if waiting := self._not_settled_elsewhere(waiting):
                 time.sleep(POLL_SECONDS)
 
@@ -243,10 +244,17 @@ class _Campaign:
             self.outcomes[planned.name] = outcome
             self.ledger.change(planned.name, state="waiting", stage="", n_blocks=0, n_blocks_done=0)
             return False
-        if self.sharing is not None and outcome.error is not None:
-            self.sharing.set_aside(planned.name, reason_of(outcome.error))
-        self.note(outcome)
+        if outcome.error is not None:
+            self._set_aside(outcome)
+        else:
+            self.note(outcome)
         return True
+
+    def _set_aside(self, outcome: Outcome) -> None:
+        """Note that a tomogram failed for good, in this command and in those that share its folder."""
+        if self.sharing is not None:
+            self.sharing.set_aside(outcome.name, reason_of(outcome.error))
+        self.note(outcome)
 
     def _one(self, planned: PlannedTomogram, priority: int) -> tuple[PlannedTomogram, Outcome]:
         outcome = Outcome(planned.name, planned.plan.folder)
@@ -283,6 +291,8 @@ class _Campaign:
                         outcome.contrast = _contrast(result)
                 else:
                     outcome.picked += result
+            if self.plan.until == "pick" and outcome.state == "done":
+                leave_snapshot(plan.folder, self.ledger.warn)
 
 
 def _states(plan: RunPlan) -> list[TomogramState]:

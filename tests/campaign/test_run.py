@@ -203,3 +203,24 @@ def test_a_table_over_all_that_somebody_changed_is_left_alone(cells, network, tm
     go(cells / "TS_01.mrc", tmp_path, network, reporter=Listening())
     assert table.read_text().endswith("mine\n")
     assert any("all_particles.csv" in sentence for sentence in warned)
+
+
+def test_each_tomogram_leaves_a_picture(alone):
+    from PIL import Image
+
+    for n in range(N):
+        with Image.open(alone / f"TS_{n:02d}" / "snapshot.png") as picture:
+            assert picture.width > 200 and len(set(picture.convert("L").tobytes())) > 50
+
+
+def test_a_picture_that_cannot_be_drawn_costs_nothing(cells, network, tmp_path):
+    """A folder of the user's own stands where it would go."""
+    (tmp_path / "TS_00" / "snapshot.png").mkdir(parents=True)
+    warned = []
+
+    class Listening(Reporter):
+        def warn(self, sentence):
+            warned.append(sentence)
+
+    (outcome,) = go(cells / "TS_00.mrc", tmp_path, network, reporter=Listening())
+    assert outcome.state == "done" and any("no picture" in sentence for sentence in warned)
