@@ -118,9 +118,13 @@ def chromium(folder: Path, *further: str) -> Iterator[Browser]:
         async def connect() -> Any:
             return await websocket_connect(target["webSocketDebuggerUrl"], max_message_size=2**28)
 
+        async def close(connection: Any) -> None:
+            # In the loop: what runs before in this thread may have left it without one.
+            connection.close()
+
         connection = loop.run_until_complete(connect())
         yield Browser(connection, loop)
-        connection.close()
+        loop.run_until_complete(close(connection))
     finally:
         process.terminate()
         process.wait(30)
