@@ -10,7 +10,7 @@ from deepict_dask.io.location import Location
 from deepict_dask.stages.report import Reporter
 
 if TYPE_CHECKING:
-    from deepict_dask.stages.picking.ahead import Ahead
+    from deepict_dask.stages.picking.findings import Ahead
 
 
 @dataclass(frozen=True)

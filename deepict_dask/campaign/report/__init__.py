@@ -43,7 +43,8 @@ def write_report(run: Location, output: Location | None = None, *, overwrite: bo
     """
     from deepict_dask.campaign.report.embedding import embed
     from deepict_dask.campaign.report.outliers import remarks
-    from deepict_dask.campaign.report.page import Page, render
+    from deepict_dask.campaign.report.page import Page
+    from deepict_dask.campaign.report.render import render
 
     output = output or run / FILE
     if output.suffix.lower() not in (".html", ".htm"):

@@ -5,39 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from deepict_dask.engine.searches import MapPart, Search
 from deepict_dask.errors import DamagedOutputError, OutputExistsError
 from deepict_dask.io.location import Location
-from deepict_dask.kernels.labelling import BlockComponents
 from deepict_dask.provenance import Provenance
+from deepict_dask.stages.picking.findings import Ahead, Region
 from deepict_dask.stages.picking.jobs import PickJob
 from deepict_dask.stages.picking.outputs import record_of
-from deepict_dask.stages.picking.region import Region, read_region
+from deepict_dask.stages.picking.region import read_region
 from deepict_dask.stages.work import Work
-
-
-@dataclass(frozen=True)
-class Ahead:
-    """What of the picking of a class is done while its map is computed.
-
-    Attributes
-    ----------
-    name : str
-        Of the search: a digest of all that decides on what it finds in a given map.
-    search : Search
-        What each block is searched for.
-    region : Region
-        Read and described.
-    parts : tuple of BlockComponents, or None
-        What all blocks gave; None where some were computed by an earlier command that looked for something else.
-    """
-
-    name: str
-    search: Search
-    region: Region
-    parts: tuple[BlockComponents, ...] | None = None
 
 
 def look_ahead(

@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-from deepict_dask.provenance import FileInput
 from deepict_dask.stages.contents import file_of, read_contents
-from deepict_dask.stages.mask import Mask
+from deepict_dask.stages.picking.findings import Region
 from deepict_dask.stages.picking.jobs import PickJob
 from deepict_dask.stages.tables import TableRecord
 from deepict_dask.stages.work import Work
 
 SHARE = "region_share"
 """How much of the tomogram lies inside, between 0 and 1; recorded with the particles, as their density needs it."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """Where particles of a class are allowed.
-
-    Attributes
-    ----------
-    file : FileInput or None
-        With the checksum; None where they are allowed everywhere.
-    mask : Mask or None
-        On the grid of the map.
-    share : float or None
-        Of the tomogram that lies inside, 0 to 1; None where it is not known, or everything does.
-    """
-
-    file: FileInput | None = None
-    mask: Mask | None = None
-    share: float | None = None
 
 
 def read_region(job: PickJob, record: TableRecord | None, work: Work) -> Region:
