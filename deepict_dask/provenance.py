@@ -95,7 +95,9 @@ class Provenance:
         for role in [*expected.inputs, *(r for r in self.inputs if r not in expected.inputs)]:
             old, new = self.inputs.get(role), expected.inputs.get(role)
             if old is None or new is None:
-                return f"{'no' if old is None else 'a'} {role} and not {'one' if old is None else 'without'}"
+                return (
+                    f"no {role}, and now there is one" if old is None else f"a {role}, and now there is none"
+                )
             if isinstance(old, Provenance) and isinstance(new, Provenance):
                 if (inner := old.difference(new)) is not None:
                     return inner if inner.startswith("another") else f"{inner} ({role})"

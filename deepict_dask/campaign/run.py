@@ -18,7 +18,7 @@ from deepict_dask.campaign.outcome import Outcome
 from deepict_dask.campaign.plan import PlannedTomogram, RunPlan, look_again
 from deepict_dask.campaign.report import leave_report
 from deepict_dask.campaign.sharing import POLL_SECONDS, Sharing
-from deepict_dask.campaign.summary import TomogramState
+from deepict_dask.campaign.summary import TomogramState, read_summary
 from deepict_dask.campaign.tables import write_all_tables
 from deepict_dask.engine.execute import active_client, workers
 from deepict_dask.engine.prewarm import prewarmed
@@ -121,7 +121,9 @@ def run(
             campaign.go()
             if plan.until == "pick":
                 with nullcontext() if sharing is None else turn(plan.output, "tables", plan.command):
-                    write_all_tables(plan.output, plan.settings.pick.formats, _metadata(ledger), ledger)
+                    earlier = read_summary(plan.output)
+                    metadata = ({} if earlier is None else earlier.metadata) | ledger.snapshot().metadata
+                    write_all_tables(plan.output, plan.settings.pick.formats, metadata, ledger)
         if plan.until == "pick":
             leave_report(plan.output, ledger)
     return campaign.in_order()
@@ -309,10 +311,6 @@ def _states(plan: RunPlan) -> list[TomogramState]:
             )
         )
     return states
-
-
-def _metadata(ledger: Ledger) -> dict[str, dict[str, object]]:
-    return {t.name: dict(t.metadata) for t in ledger.snapshot().tomograms if t.metadata}
 
 
 def _kept(planned: PlannedTomogram) -> Outcome:

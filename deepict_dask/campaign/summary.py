@@ -139,6 +139,11 @@ class Summary:
         return total
 
     @property
+    def metadata(self) -> dict[str, dict[str, Plain]]:
+        """What tables of tomograms say besides settings, by tomogram."""
+        return {t.name: dict(t.metadata) for t in self.tomograms if t.metadata}
+
+    @property
     def share_done(self) -> float:
         """How much of the work is done, by voxels, between 0 and 1; of a tomogram at work the blocks of its stage count."""
         weights = [max(1, t.n_voxels) for t in self.tomograms]

@@ -8,14 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from deepict_dask.campaign.report import leave_report
+from deepict_dask.campaign.summary import read_summary
 from deepict_dask.errors import DeepictError, OutputExistsError
+from deepict_dask.io.claim import claimed
 from deepict_dask.io.location import Location
 from deepict_dask.io.tables import suffix_of, write_particles
 from deepict_dask.io.tables.files import find_tables
 from deepict_dask.particles import Particles, join
 from deepict_dask.provenance import Provenance
 from deepict_dask.stages.report import Reporter
+from deepict_dask.stages.run_folder import FILE as SETTINGS
+from deepict_dask.stages.run_folder import read_settings
 from deepict_dask.stages.tables import (
+    ALL,
     TableRecord,
     begin_tables,
     check_tables,
@@ -24,7 +30,6 @@ from deepict_dask.stages.tables import (
     read_record,
 )
 
-STEM = "all_particles"
 # A motive list is of one tomogram.
 _OF_SEVERAL = ("csv", "star", "parquet")
 
@@ -59,8 +64,8 @@ def write_all_tables(
     """
     records = dict(sorted(_records(folder)))
     chosen = [f for f in formats if f in _OF_SEVERAL] or ["csv"]
-    names = [f"{STEM}{suffix_of(f)}" for f in chosen]
-    side = folder / f"{STEM}.json"
+    names = [f"{ALL}{suffix_of(f)}" for f in chosen]
+    side = folder / f"{ALL}.json"
     if not records:
         return []
     made_by = Provenance(
@@ -87,9 +92,39 @@ def write_all_tables(
     particles = _joined(folder, records, metadata)
     for name, form in zip(names, chosen, strict=True):
         write_particles(particles, (folder / name).local_path(), form)
+    # Tables of formats that are not asked for any more must not lie beside as if they belonged here.
+    for old in record.tables if record is not None else ():
+        if old not in names and is_ours(folder / old, record):
+            (folder / old).remove()
     facts = {"n_particles": len(particles), "tomograms": sorted({key.partition("/")[0] for key in records})}
     finish_tables(side, made_by, names, facts)
     return [folder / name for name in names]
+
+
+def refresh(folder: Location, reporter: Reporter) -> None:
+    """Have what a run folder says of all tomograms agree with the tables of each, after some were picked anew.
+
+    Parameters
+    ----------
+    folder : Location
+        The run folder; of one that no run left a summary in nothing is written.
+    reporter : Reporter
+        Told what is left out.
+    """
+    summary, settings = read_summary(folder), read_settings(folder / SETTINGS)
+    if summary is None or settings is None:
+        return
+    records = dict(_records(folder))
+    counts: dict[str, dict[str, int]] = {}
+    for key, record in records.items():
+        name = key.partition("/")[0]
+        counts.setdefault(name, {})[str(record.facts.get("class") or "particle")] = record.n_particles
+    tomograms = tuple(replace(t, particles=counts.get(t.name, t.particles)) for t in summary.tomograms)
+    summary = replace(summary, tomograms=tomograms)
+    with claimed(folder, "deepict-dask pick"):
+        summary.write(folder)
+        write_all_tables(folder, settings.pick.formats, summary.metadata, reporter)
+        leave_report(folder, reporter)
 
 
 def _records(folder: Location) -> list[tuple[str, TableRecord]]:

@@ -90,6 +90,7 @@ def pick_stored(
     runs: Sequence[str], quiet: bool, *, config: Path | None, overwrite: bool, **options: Any
 ) -> None:
     """Pick from stored probability maps."""
+    from deepict_dask.campaign.tables import refresh
     from deepict_dask.stages.picking.again import PickOutcome, needs_workers, pick_again, plan_pick
 
     def change(used: Settings) -> Settings:
@@ -110,6 +111,8 @@ def pick_stored(
         elif all(m.refusal is None for m in maps):
             reporter.say("everything is there already, made with the same settings; no workers are started")
         outcomes = pick_again(maps, overwrite=overwrite, reporter=reporter, done=done)
+    for run in dict.fromkeys(m.run for m in maps):
+        refresh(run, reporter)
     if not quiet:
         rows = [
             (o.name, p.class_name, str(p.n_particles), "kept" if p.is_kept else "written", str(p.tables[0]))

@@ -39,6 +39,8 @@ __all__ = [
 
 # The key of our own attributes in a group.
 KEY = "deepict_dask"
+# Among them: how the voxels of a tomogram were shown to what comes after, and what was measured of them.
+CONDITIONED = "conditioned"
 _KINDS = ("tomogram", "probability", "labels")
 _VERSIONS = ("0.5", "0.4")
 Place = str | os.PathLike[str] | Location
@@ -167,6 +169,14 @@ class Image:
             return self.origin if any(self.origin) else None
         z, y, x = origin
         return float(z), float(y), float(x)
+
+    @property
+    def ignore_value(self) -> float | None:
+        """Value of the voxels that the last run left out; None where it left none out."""
+        measured = self.attributes.get(CONDITIONED)
+        shown = measured.get("shown") if isinstance(measured, dict) else None
+        value = shown.get("ignore_value") if isinstance(shown, dict) else None
+        return float(value) if isinstance(value, (int, float)) else None
 
     @property
     def core(self) -> Shape | None:

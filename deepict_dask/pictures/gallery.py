@@ -83,7 +83,9 @@ def _page(
 ) -> Drawing:
     assert scene.picks is not None
     crops = [_crops(scene, look, scene.picks.positions[row], edge) for row in rows]
-    black, white = scene.levels or gray_range([c for pair in crops for c in pair], look.contrast)
+    black, white = scene.levels or gray_range(
+        [c for pair in crops for c in pair], look.contrast, scene.padding
+    )
     color = strokes(scene.classes)[name].color
     shapes: list[Shape2D] = []
     step = 2 * _EDGE + 2 + _UNDER + _GAP

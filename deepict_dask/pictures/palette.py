@@ -30,7 +30,9 @@ def strokes(classes: Sequence[str]) -> dict[str, Stroke]:
     return {name: Stroke(colors[name], i // n % 2 == 1) for i, name in enumerate(classes)}
 
 
-def gray_range(values: Sequence[np.ndarray], percentiles: tuple[float, float]) -> tuple[float, float]:
+def gray_range(
+    values: Sequence[np.ndarray], percentiles: tuple[float, float], padding: float | None = None
+) -> tuple[float, float]:
     """Give the values that become black and white: percentiles of all voxels that are drawn.
 
     Parameters
@@ -39,8 +41,10 @@ def gray_range(values: Sequence[np.ndarray], percentiles: tuple[float, float]) -
         Slices; what is not finite does not count.
     percentiles : (float, float)
         0 to 100.
+    padding : float, optional
+        Voxels of this value do not count: a run was told to leave them out.
     """
-    finite = [v[np.isfinite(v)] for v in values]
+    finite = [v[np.isfinite(v) & (v != padding)] for v in values]
     every = np.concatenate([v.ravel() for v in finite]) if finite else np.zeros(0)
     if not every.size:
         return 0.0, 1.0

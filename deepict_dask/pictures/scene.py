@@ -53,6 +53,8 @@ class Scene:
         Whether it is known how large all picks are.
     levels : (float, float) or None
         Stored values of probability 0 and 1; None for a tomogram, whose contrast is chosen.
+    padding : float or None
+        Value of voxels that do not count for the contrast.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Scene:
     truth: Marks | None = None
     is_size_known: bool = True
     levels: tuple[float, float] | None = None
+    padding: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class _Drawn:
     own_grid: Grid
     folder: Location | None
     levels: tuple[float, float] | None = None
+    padding: float | None = None
 
 
 def open_scene(
@@ -143,6 +147,7 @@ def open_scene(
         truths,
         sized,
         drawn.levels,
+        drawn.padding,
     )
 
 
@@ -166,6 +171,7 @@ def _open(place: Location, image: str) -> _Drawn:
             own_image.own_grid,
             place,
             _levels(own_image),
+            own_image.ignore_value,
         )
     if own_image is not None:
         if not own_image.is_complete:
@@ -179,6 +185,7 @@ def _open(place: Location, image: str) -> _Drawn:
             own_image.own_grid,
             place.parent,
             _levels(own_image),
+            own_image.ignore_value,
         )
     source = open_source(place)
     grid = Grid(source.shape, source.voxel_size)

@@ -83,7 +83,7 @@ def draw_slices(scene: Scene, look: Look) -> Drawing:
         )
         for s in slices
     ]
-    black, white = scene.levels or gray_range(voxels, look.contrast)
+    black, white = scene.levels or gray_range(voxels, look.contrast, scene.padding)
     shapes: list[Shape2D] = _heading(scene, look, width)
     for s, values in zip(slices, voxels, strict=True):
         shapes.append(Raster(s.box, to_gray(values, black, white)))

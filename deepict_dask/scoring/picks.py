@@ -340,7 +340,8 @@ def _paired_by_name(
             )
             return [_both(picked[0], true[0], class_name)]
         raise InputError(
-            f"no tomogram is in both: there are picks{what} in {_listed(names)} and truth in {_listed(set(truth))}"
+            f"no tomogram is in both: there are picks{what} in {_listed(names)} and truth in {_listed(set(truth))}; rows "
+            "without a column tomogram are of the tomogram that the file is named after, so give the truth that column"
         )
     for missing, where in ((names - set(truth), "is no truth"), (set(truth) - names, "are no picks")):
         if missing:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deepict_dask.errors import DeepictError, InputError
 from deepict_dask.io.location import Location
 from deepict_dask.stages.finished import check_tomogram, open_own
-from deepict_dask.stages.tables import check_table, read_record
+from deepict_dask.stages.tables import ALL, check_table, read_record
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def check_run(folder: Location, *, deep: bool = False) -> Iterator[Finding]:
             if child.name.endswith(".zarr") and child.is_folder():
                 is_run = True
                 yield _image(child, deep)
-            elif child.name.startswith("particles") and child.suffix == ".json":
+            elif child.name.startswith(("particles", ALL)) and child.suffix == ".json":
                 is_run = True
                 yield _tables(child)
     if not is_run:

@@ -27,7 +27,7 @@ from deepict_dask.engine.conditioning import measure
 from deepict_dask.engine.execute import execute
 from deepict_dask.engine.shown import conditioned
 from deepict_dask.errors import FormatError
-from deepict_dask.io.ome_zarr import Image, update_attributes
+from deepict_dask.io.ome_zarr import CONDITIONED, Image, update_attributes
 from deepict_dask.kernels.conditioning import Conditioning
 from deepict_dask.kernels.occurrences import Occurrences
 from deepict_dask.kernels.statistics import Statistics
@@ -36,7 +36,7 @@ from deepict_dask.stages.doubts import doubts
 from deepict_dask.stages.work import Work
 
 # What was measured lately is kept with the image, under this name.
-_KEPT = "conditioned"
+_KEPT = CONDITIONED
 
 
 def condition(tomogram: Image, settings: IngestSettings, work: Work, *, is_ours: bool = True) -> Image:

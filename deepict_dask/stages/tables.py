@@ -21,6 +21,9 @@ from deepict_dask.provenance import Provenance
 from deepict_dask.stages.finished import FOREIGN
 from deepict_dask.tomogram import Grid
 
+ALL = "all_particles"
+"""How the tables over all tomograms of a run folder are called."""
+
 
 @dataclass(frozen=True)
 class TableRecord:

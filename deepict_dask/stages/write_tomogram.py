@@ -95,7 +95,7 @@ def check_statistics(
     """Refuse a tomogram in which nothing can be found; FormatError with the reason."""
     if statistics.n_nan:
         raise FormatError(
-            f"{name}: {statistics.n_nan} voxels are NaN or infinite; nothing can be segmented there, so {way_out}"
+            f"{name}: voxels that are NaN or infinite: {statistics.n_nan}; nothing can be segmented there, so {way_out}"
         )
     if statistics.std == 0:
         raise FormatError(
