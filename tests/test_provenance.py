@@ -50,8 +50,8 @@ def test_the_first_difference_is_said(other, sentence):
 def test_an_input_more_or_less_is_a_difference():
     plain = Provenance("pick", {}, {})
     masked = Provenance("pick", {"region": FileInput("m.mrc", "x")}, {})
-    assert plain.difference(masked) == "no region and not one"
-    assert masked.difference(plain) == "a region and not without"
+    assert plain.difference(masked) == "no region, and now there is one"
+    assert masked.difference(plain) == "a region, and now there is none"
 
 
 def test_contents_that_were_not_read_are_equal_to_all():

@@ -18,7 +18,7 @@ from deepict_dask.campaign.versions import versions_here
 from deepict_dask.errors import WorkError
 from deepict_dask.stages.report import Reporter
 
-LOOK_SECONDS = 0.25
+LOOK_SECONDS, MOST_FAILURES = 0.25, 5
 
 
 class Listener(Protocol):
@@ -52,6 +52,7 @@ class Ledger(Reporter):
         log: Callable[[str], None] = lambda sentence: None,
     ):
         self._lock = threading.Lock()
+        self._speaking = threading.Lock()
         self._stop = threading.Event()
         self._states = {t.name: t for t in tomograms}
         self._summary = Summary(folder, command, (), began=now(), versions=versions_here())
@@ -71,7 +72,8 @@ class Ledger(Reporter):
 
     def say(self, sentence: str) -> None:
         """Pass a sentence on."""
-        with self._lock:
+        # A lock of its own: a reporter that has to wait must not keep the states from changing.
+        with self._speaking:
             self._reporter.say(sentence)
         self._log(sentence)
 
@@ -79,6 +81,7 @@ class Ledger(Reporter):
         """Pass a warning on, and keep it."""
         with self._lock:
             self._warnings[sentence] = None
+        with self._speaking:
             self._reporter.warn(sentence)
         self._log(f"warning: {sentence}")
 
@@ -167,25 +170,29 @@ def as_metadata(cells: Mapping[str, str]) -> dict[str, Plain]:
 def listening(ledger: Ledger, listeners: Sequence[Listener]) -> Iterator[None]:
     """Give the listeners snapshots while the block lasts, and a last one after it.
 
-    A listener that fails (a full disk, a closed terminal) costs nobody the work: it is left out, and that is said once.
+    A listener that fails again and again (a full disk, a closed terminal) costs nobody the work: it is left out, and that
+    is said once.
     """
     if not listeners:
         yield
         return
     stop = threading.Event()
-    failed: set[int] = set()
+    failures = [0] * len(listeners)
 
-    def update_all() -> None:
+    def update_all(*, is_last: bool = False) -> None:
         summary = ledger.snapshot()
         for i, listener in enumerate(listeners):
-            if i not in failed:
+            # What fails once may pass, such as a scheduler that is busy; and how it ended everybody is to know.
+            if failures[i] < MOST_FAILURES or is_last:
                 try:
                     listener.update(summary)
+                    failures[i] = 0
                 except Exception as error:
-                    failed.add(i)
-                    ledger.warn(
-                        f"{type(listener).__name__} is left out from here on: {' '.join(str(error).split())}"
-                    )
+                    failures[i] += 1
+                    if failures[i] == MOST_FAILURES:
+                        ledger.warn(
+                            f"{type(listener).__name__} is left out from here on: {' '.join(str(error).split())}"
+                        )
 
     def keep_updating() -> None:
         while not stop.wait(LOOK_SECONDS):
@@ -199,4 +206,4 @@ def listening(ledger: Ledger, listeners: Sequence[Listener]) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-        update_all()
+        update_all(is_last=True)

@@ -30,7 +30,7 @@ class Outcome:
     contrast : float or None
         Standard deviation of the voxels over their range.
     is_elsewhere : bool
-        Whether another process of a shared run has it.
+        Whether another process of a shared run has it now, so that it is looked at again.
     """
 
     name: str
@@ -43,10 +43,8 @@ class Outcome:
     is_elsewhere: bool = False
 
     @property
-    def state(self) -> Literal["done", "kept", "failed", "elsewhere"]:
+    def state(self) -> Literal["done", "kept", "failed"]:
         """In one word."""
         if self.error is not None:
             return "failed"
-        if self.is_elsewhere:
-            return "elsewhere"
         return "kept" if self.kept.issuperset(self.seconds) else "done"

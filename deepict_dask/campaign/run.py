@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
+from traceback import clear_frames
 from typing import Literal
 
 from deepict_dask.campaign.failures import is_of_the_run, is_worth_another_try, reason_of
@@ -35,7 +36,7 @@ from deepict_dask.stages.work import Work
 
 # Tomograms in flight beyond one for each thread of the workers: their headers are read, their tables written meanwhile.
 BEYOND = 2
-MOST_IN_FLIGHT = 64
+MOST_IN_FLIGHT, FEWEST_THREADS = 64, 2
 # How long a run that is stopped waits for what is at work to notice.
 STOP_SECONDS = 20.0
 
@@ -151,13 +152,12 @@ class _Campaign:
                 waiting.append(planned)
         while waiting:
             again = self._all(waiting, self._width())
-            waiting = self.elsewhere
-            self.elsewhere = []
             for _ in range(self.retries):
                 # Whoever killed its workers, or suffered with one that did, has them for itself now.
                 again = [p for planned in again for p in self._all([planned], 1)]
             for planned in again:
                 self._set_aside(self.outcomes[planned.name])
+            waiting, self.elsewhere = self.elsewhere, []
             if waiting := self._not_settled_elsewhere(waiting):
                 time.sleep(POLL_SECONDS)
 
@@ -167,9 +167,7 @@ class _Campaign:
         for planned in waiting:
             looked = look_again(planned)
             if looked.is_done:
-                outcome = _kept(looked)
-                outcome.is_elsewhere = True
-                self.note(outcome)
+                self.note(_kept(looked))
             elif self.sharing is not None and (reason := self.sharing.reason_of(planned.name)) is not None:
                 outcome = Outcome(planned.name, planned.plan.folder)
                 outcome.error = WorkError(f"another process of this run set it aside: {reason}")
@@ -197,10 +195,12 @@ class _Campaign:
         return [self.outcomes[name] for name in names if name in self.outcomes]
 
     def _width(self) -> int:
-        found = workers()
-        if found is None:
+        if active_client() is None:
             return 1
-        return self.window or min(MOST_IN_FLIGHT, found.total_threads + BEYOND)
+        found = workers()
+        # Workers that are still to come are not known yet.
+        threads = FEWEST_THREADS if found is None else max(FEWEST_THREADS, found.total_threads)
+        return self.window or min(MOST_IN_FLIGHT, threads + BEYOND)
 
     def _all(self, waiting: Sequence[PlannedTomogram], width: int) -> list[PlannedTomogram]:
         """Process tomograms, some at a time; give those that may be tried again."""
@@ -248,8 +248,10 @@ class _Campaign:
             return False
         if outcome.error is not None:
             self._set_aside(outcome)
-        else:
-            self.note(outcome)
+            return True
+        if self.sharing is not None:
+            self.sharing.forget(planned.name)
+        self.note(outcome)
         return True
 
     def _set_aside(self, outcome: Outcome) -> None:
@@ -270,6 +272,8 @@ class _Campaign:
             outcome.error = None if outcome.is_elsewhere else error
         except Exception as error:  # whatever it is, it is this tomogram's, or the run's as a whole
             outcome.error = error
+            # What the stage held (its graph, its blocks' parts) is not kept with the error until the run ends.
+            clear_frames(error.__traceback__)
         return planned, outcome
 
     def _run_tomogram(self, planned: PlannedTomogram, outcome: Outcome, priority: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deepict_dask.campaign.summary import read_summary
 from deepict_dask.config import Settings
 from deepict_dask.errors import InputError
 from deepict_dask.io.claim import Claim, turn
@@ -48,8 +49,10 @@ class Sharing:
         """
         with turn(self.folder, "settings", self.command):
             check_settings(self.folder, overwrite=False)
-            before = read_settings(self.folder / FILE)
-            if before is not None and (difference := difference_of(before, settings, names)) is not None:
+            before, summary = read_settings(self.folder / FILE), read_summary(self.folder)
+            # Of a tomogram that the run knows already the settings that it has there count.
+            met = set() if summary is None else {t.name for t in summary.tomograms}
+            if before is not None and (difference := difference_of(before, settings, names, met)) is not None:
                 raise InputError(
                     f"the run in {self.folder} that is to be shared has {difference}; give the same settings, or another "
                     "output folder"
@@ -69,4 +72,5 @@ class Sharing:
 
     def forget(self, tomogram: str) -> None:
         """Note that a tomogram did not fail after all."""
-        (self.folder / _FAILED / tomogram).remove()
+        if (note := self.folder / _FAILED / tomogram).exists():
+            note.remove()

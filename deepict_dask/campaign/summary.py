@@ -17,7 +17,7 @@ from deepict_dask.io.location import Location
 FILE = "summary.json"
 State = Literal["waiting", "running", "done", "kept", "failed", "elsewhere", "stopped"]
 STATES: tuple[State, ...] = ("waiting", "running", "done", "kept", "failed", "elsewhere", "stopped")
-"""``kept``: everything was there already. ``elsewhere``: another process of a shared run has it. ``stopped``: the run
+"""``kept``: everything was there already. ``elsewhere``: another process of a shared run has it now. ``stopped``: the run
 ended before it was its turn, or while it was at work; the same command goes on."""
 
 Plain = str | float | int | bool | None
@@ -82,7 +82,7 @@ class TomogramState:
     @property
     def is_over(self) -> bool:
         """Whether nothing more happens to it in this command."""
-        return self.state not in ("waiting", "running")
+        return self.state not in ("waiting", "running", "elsewhere")
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,8 @@ class Summary:
     @property
     def seconds_left(self) -> float | None:
         """Seconds until the end if it goes on as it did; None before that can be said."""
-        computed = sum(max(1, t.n_voxels) for t in self.tomograms if t.state not in ("kept", "elsewhere"))
-        kept = sum(max(1, t.n_voxels) for t in self.tomograms if t.state in ("kept", "elsewhere"))
+        computed = sum(max(1, t.n_voxels) for t in self.tomograms if t.state != "kept")
+        kept = sum(max(1, t.n_voxels) for t in self.tomograms if t.state == "kept")
         total = computed + kept
         done = self.share_done * total - kept
         elapsed = self.now - self.began
@@ -200,7 +200,8 @@ class Summary:
             return self
         theirs = {t.name: t for t in other.tomograms if t.state in ("running", "done", "kept", "failed")}
         mine = tuple(
-            theirs.get(t.name, t) if t.state in ("elsewhere", "waiting") else t for t in self.tomograms
+            theirs.get(t.name, t) if t.state in ("elsewhere", "waiting", "kept") else t
+            for t in self.tomograms
         )
         names = {t.name for t in mine}
         return replace(self, tomograms=mine + tuple(t for t in other.tomograms if t.name not in names))

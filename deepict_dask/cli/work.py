@@ -195,7 +195,7 @@ def _summary(outcomes: Sequence[Outcome], output: Path) -> None:
     """Print what became of each tomogram; of many only what was not kept, and of very many what failed."""
     stages = list(dict.fromkeys(stage for o in outcomes for stage in o.seconds))
     several = any(len(o.picked) > 1 for o in outcomes)
-    shown = [o for o in outcomes if len(outcomes) <= _MOST_ROWS or o.state not in ("kept", "elsewhere")]
+    shown = [o for o in outcomes if len(outcomes) <= _MOST_ROWS or o.state != "kept"]
     shown = shown if len(shown) <= _MOST_ROWS else [o for o in shown if o.error is not None][:_MOST_ROWS]
     rows = []
     for o in shown:

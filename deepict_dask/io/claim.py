@@ -24,13 +24,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from deepict_dask.atomic import PARTIAL
 from deepict_dask.disk import disk_errors
 from deepict_dask.errors import ClaimedError, DiskError, WorkError
 from deepict_dask.io.location import Location
 
 NAME = ".deepict_dask.claim"
 _SHARED = ".deepict_dask.shared-"
-_MOST_PATIENCE = 120.0
+_MOST_PATIENCE = 3600.0
 HEARTBEAT_SECONDS, DEAD_AFTER_SECONDS = 5.0, 60.0
 
 
@@ -175,7 +176,7 @@ def turn(folder: Location, subject: str, what: str) -> Iterator[Claim]:
     Raises
     ------
     ClaimedError
-        If it does not come within two minutes.
+        If it does not come within an hour.
     """
     deadline = time.monotonic() + _MOST_PATIENCE
     while True:
@@ -198,6 +199,8 @@ def _held(folder: Location, name: str, what: str) -> Iterator[Claim]:
     claim = Claim(folder / name, Owner.me(what))
     while not _create(claim):
         _take_over(claim.file, folder)
+        # Whoever made it may have removed it again, as nothing came of it.
+        folder.make_folder()
     claim = replace(claim, began=claim.file.modified() or 0.0)
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(claim, stop), name="claim", daemon=True)
@@ -223,21 +226,35 @@ def _shared_claims(folder: Location) -> list[Location]:
 def _create(claim: Claim) -> bool:
     """Write the claim if there is none; the one step in which only one of several can succeed."""
     path = claim.file.local_path()
+    draft = path.with_name(f"{PARTIAL}{uuid.uuid4().hex[:12]}")
     try:
         with disk_errors(path):
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-    except FileExistsError:
+            _write(draft, claim.owner, "w")
+        try:
+            # With its contents from the start: an empty claim would be nobody's.
+            os.link(draft, path)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A file system without hard links.
+            with disk_errors(path):
+                _write(path, claim.owner, "x")
+    except (FileExistsError, FileNotFoundError):
         return False
-    try:
-        with disk_errors(path), os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(claim.owner)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
     except DiskError:
-        # An empty claim would be nobody's, and have others wait for it.
-        path.unlink(missing_ok=True)
+        if (holder := _read(claim.file)) is None or holder.token == claim.owner.token:
+            path.unlink(missing_ok=True)
         raise
+    finally:
+        draft.unlink(missing_ok=True)
     return True
+
+
+def _write(path: Path, owner: Owner, mode: str) -> None:
+    with open(path, mode, encoding="utf-8") as file:
+        file.write(json.dumps(asdict(owner)) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _take_over(file: Location, folder: Location) -> None:
@@ -266,12 +283,15 @@ def _take_over(file: Location, folder: Location) -> None:
         if moved is not None and moved != holder:
             # Another one was faster, and this is its claim: it is put back where there is none.
             _create(Claim(file, moved))
-        aside.unlink()
+        aside.unlink(missing_ok=True)
 
 
 def _beat(claim: Claim, stop: threading.Event) -> None:
     path = claim.file.local_path()
     while not stop.wait(HEARTBEAT_SECONDS):
+        holder = _read(claim.file)
+        if holder is not None and holder.token != claim.owner.token:
+            return  # taken over: it is not ours to keep alive
         with contextlib.suppress(OSError):
             os.utime(path)
 
@@ -286,14 +306,19 @@ def _read(file: Location) -> Owner | None:
 
 def _age(file: Location, folder: Location) -> float | None:
     """Give the seconds since the last heartbeat by the clock of the file system; None if it is gone."""
-    probe = folder.local_path() / f".partial-{uuid.uuid4().hex[:12]}"
-    try:
-        probe.touch()
-        now = probe.stat().st_mtime
-        probe.unlink()
-        return max(0.0, now - file.local_path().stat().st_mtime)
-    except FileNotFoundError:
-        return None
+    probe = folder.local_path() / f"{PARTIAL}{uuid.uuid4().hex[:12]}"
+    # Who has claimed the folder may clear the probe away: only the claim itself can be gone.
+    while True:
+        written = file.modified()
+        if written is None:
+            return None
+        try:
+            with open(probe, "w") as opened:
+                now = os.fstat(opened.fileno()).st_mtime
+        except FileNotFoundError:
+            continue
+        probe.unlink(missing_ok=True)
+        return max(0.0, now - written)
 
 
 def _named(owner: Owner) -> str:

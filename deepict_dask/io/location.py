@@ -330,10 +330,13 @@ class Location:
             path.unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
-        """Remove what killed processes left directly in a folder; only for who has claimed it."""
+        """Remove what killed processes of this program left directly in a folder; only for who has claimed it.
+
+        Files of others that are half-written (``movie.mrc.partial``) stay.
+        """
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for name in os.listdir(self.local_path()):
-                if is_leftover(name):
+                if name.startswith((PARTIAL, ASIDE, UNPACKED)):
                     path = self.local_path() / name
                     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(
                         missing_ok=True

@@ -59,13 +59,13 @@ def write_files(
         If something else is there.
     """
     side = folder / f"{name}.json"
-    refused = _look(side, made_by)
-    if refused is None:
-        return [folder.join(file) for file in _record(side)[0]], True
-    if refused and not overwrite:
-        raise OutputExistsError(refused)
     folder.make_folder()
     with claimed(folder, command), folder.staging() as staged:
+        refused = _look(side, made_by)
+        if refused is None:
+            return [folder.join(file) for file in _record(side)[0]], True
+        if refused and not overwrite:
+            raise OutputExistsError(refused)
         build(staged)
         files = {file: digest_of(staged.join(file)) for file, _ in staged.files()}
         before = _record(side)[0]

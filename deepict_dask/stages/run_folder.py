@@ -8,7 +8,7 @@ else wrote, or has changed, is never overwritten unasked.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from deepict_dask.config import Settings, commented_yaml, load_settings
@@ -98,13 +98,23 @@ def write_settings(folder: Location, settings: Settings, names: list[str]) -> No
     _write(folder / FILE, settings)
 
 
-def difference_of(before: Settings, settings: Settings, names: Sequence[str]) -> str | None:
-    """Say in what the settings of a run differ from those of a command, for some tomograms; None if in nothing.
+def difference_of(
+    before: Settings, settings: Settings, names: Sequence[str], met: Collection[str]
+) -> str | None:
+    """Say in what the settings of a run differ from those of a command; None if in nothing.
 
-    The cluster's are not compared: they decide on nothing that is written.
+    Parameters
+    ----------
+    before, settings : Settings
+        Of the run, and of the command. The cluster's are not compared: they decide on nothing that is written.
+    names : sequence of str
+        Tomograms of the command.
+    met : collection of str
+        Tomograms that the run has already; the others may have any settings of their own.
     """
-    for name in names:
-        old, new = before.for_tomogram(name), settings.for_tomogram(name)
+    defaults = (before.model_copy(update={"tomograms": {}}), settings.model_copy(update={"tomograms": {}}))
+    shared = [(before.for_tomogram(n), settings.for_tomogram(n)) for n in names if n in met]
+    for old, new in (defaults, *shared):
         for section, values in _differences(old, new).items():
             key = next(iter(values))
             given, made = values[key], getattr(old, section).model_dump(mode="json")[key]

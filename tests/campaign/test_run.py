@@ -224,3 +224,31 @@ def test_a_picture_that_cannot_be_drawn_costs_nothing(cells, network, tmp_path):
 
     (outcome,) = go(cells / "TS_00.mrc", tmp_path, network, reporter=Listening())
     assert outcome.state == "done" and any("no picture" in sentence for sentence in warned)
+
+
+def test_what_is_known_of_tomograms_of_earlier_commands_stays(cells, network, tmp_path):
+    for n, quality in ((0, "good"), (1, "poor")):
+        (tmp_path / "list.csv").write_text(f"tomo_name,tomo,quality\nTS_0{n},{cells}/TS_0{n}.mrc,{quality}\n")
+        go(tmp_path / "list.csv", tmp_path / "out", network)
+    table = pd.read_csv(tmp_path / "out" / "all_particles.csv")
+    assert dict(zip(table["tomogram"], table["quality"], strict=True)) == {"TS_00": "good", "TS_01": "poor"}
+
+
+def test_picking_again_is_seen_by_all_that_tells_of_the_run(cells, network, tmp_path):
+    from click.testing import CliRunner
+
+    from deepict_dask.cli.main import cli
+
+    for n in (0, 1):
+        go(cells / f"TS_0{n}.mrc", tmp_path, network)
+    before = len(pd.read_csv(tmp_path / "all_particles.csv"))
+    options = ["--min-size", "60", "--overwrite", "--workers", "1", "--threads", "1"]
+    result = CliRunner().invoke(cli, ["pick", str(tmp_path), *options])
+    assert result.exit_code == 0, result.output
+    each = [len(pd.read_csv(tmp_path / f"TS_0{n}" / "particles.csv")) for n in (0, 1)]
+    assert sum(each) < before and len(pd.read_csv(tmp_path / "all_particles.csv")) == sum(each)
+    assert read_summary(Location.of(tmp_path)).particles["blob"] == sum(each)
+    with open(tmp_path / "all_particles.csv", "a") as file:
+        file.write("x\n")
+    result = CliRunner().invoke(cli, ["check", str(tmp_path)])
+    assert result.exit_code == 1 and "all_particles" in result.output

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from deepict_dask.campaign.plan import plan_run
 from deepict_dask.campaign.run import run
-from deepict_dask.config import load_settings
-from deepict_dask.errors import ClaimedError, InputError
+from deepict_dask.config import load_settings, merge_given
+from deepict_dask.errors import ClaimedError, InputError, WorkersDiedError
 from deepict_dask.io.claim import NAME, claimed, shared_claim, turn
 from deepict_dask.io.location import Location
 from tests.campaign.conftest import OPTIONS, N, tables
@@ -66,6 +68,7 @@ def test_two_processes_make_the_tables_of_one(cells, network, tmp_path, alone):
     assert tables(tmp_path / "out") == tables(alone)
     computed = lines(*diaries)
     assert len(computed) == len(set(computed)) == 3 * N  # nothing twice
+    assert all(lines(d) for d in diaries)  # and both had a part in it
     assert not list((tmp_path / "out").glob(".deepict*"))
 
 
@@ -160,3 +163,53 @@ def test_what_one_set_aside_is_set_aside_for_those_at_work_then(cells, network, 
     monkeypatch.undo()
     outcomes = run(plan_run([str(cells)], output, settings), threads=1, share=True)
     assert all(o.error is None for o in outcomes)  # the next command tries it again
+
+
+def test_a_tomogram_that_another_takes_before_it_is_tried_again_is_waited_for(
+    cells, network, client, tmp_path, alone, monkeypatch
+):
+    """Its workers died here; meanwhile another process makes it."""
+    from deepict_dask.campaign import run as module
+
+    output = Location.of(tmp_path)
+    settings = load_settings(None, {**OPTIONS, "model": str(network)})
+    plan = plan_run([str(cells)], output, settings)
+    real, tries = module.claimed, []
+
+    @contextmanager
+    def taken(folder, what):
+        if folder.name == "TS_01":
+            tries.append(folder)
+            if len(tries) == 1:
+                raise WorkersDiedError("the workers that computed block (0, 0, 0) died 4 times")
+            if len(tries) == 2:
+                raise ClaimedError("it is being written by another process")
+        with real(folder, what) as claim:
+            yield claim
+
+    monkeypatch.setattr(module, "claimed", taken)
+    outcomes = run(plan, threads=1, share=True)
+    assert len(tries) == 3 and all(o.error is None for o in outcomes) and len(outcomes) == N
+    assert tables(tmp_path) == tables(alone)
+
+
+def test_tomograms_of_other_processes_may_have_settings_of_their_own(cells, network, tmp_path):
+    output = Location.of(tmp_path)
+    for name, threshold in (("TS_00", 0.45), ("TS_01", 0.5)):
+        options = {**OPTIONS, "model": str(network)}
+        config = {"tomograms": {name: {"pick": {"threshold": threshold}}}}
+        settings = merge_given(load_settings(None, options), config)
+        run(plan_run([str(cells / f"{name}.mrc")], output, settings), threads=1, share=True)
+    of_run = load_settings(tmp_path / "settings.yaml")
+    assert {n: t.pick.threshold for n, t in of_run.tomograms.items()} == {"TS_00": 0.45, "TS_01": 0.5}
+    settings = merge_given(
+        load_settings(None, options), {"tomograms": {"TS_00": {"pick": {"threshold": 0.3}}}}
+    )
+    plan = plan_run([str(cells / "TS_02.mrc"), str(cells / "TS_03.mrc")], output, settings)
+    run(plan, threads=1, share=True)  # it has nothing to do with TS_00
+    with pytest.raises(InputError, match=r"pick.threshold"):
+        run(replace(plan, tomograms=(_named(plan.tomograms[0], "TS_00"),)), threads=1, share=True)
+
+
+def _named(planned, name):
+    return replace(planned, plan=replace(planned.plan, name=name))

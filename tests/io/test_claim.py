@@ -115,3 +115,44 @@ def test_of_many_at_once_one_wins(tmp_path):
     outs = [p.communicate()[0] for p in processes]
     assert sum(out == "held\n" for out in outs) == 1
     assert os.listdir(tmp_path) == []
+
+
+def test_half_written_files_of_others_stay(folder):
+    (folder / "movie.mrc.partial").write("theirs")
+    (folder / ".partial-0123456789ab").write("ours, of a process that was killed")
+    with claimed(folder, "a"):
+        pass
+    names = {path.name for path in folder.local_path().iterdir()}
+    assert names == {"movie.mrc.partial"}
+
+
+def test_a_claim_is_never_empty(folder, monkeypatch):
+    """Who looks at it at any moment reads its owner, or finds none."""
+    import json
+    import os
+
+    seen = []
+    real = os.link
+
+    def looking(source, target):
+        real(source, target)
+        seen.append(json.loads(folder.local_path().joinpath(target).read_text())["what"])
+
+    monkeypatch.setattr(os, "link", looking)
+    with claimed(folder, "a"):
+        assert seen == ["a"]
+
+
+def test_claims_without_hard_links(folder, monkeypatch):
+    import errno
+    import os
+
+    def none(source, target):
+        raise OSError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", none)
+    with claimed(folder, "a"), pytest.raises(ClaimedError), claimed(folder, "b"):
+        pass
+    with claimed(folder, "c"):
+        pass
+    assert not list(folder.local_path().iterdir())

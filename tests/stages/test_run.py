@@ -201,7 +201,9 @@ def test_one_bad_tomogram_does_not_stop_the_others(finished, network, tmp_path, 
         threshold=THRESHOLD,
     )
     errors = {o.name: o.error for o in outcomes}
-    assert "1 voxels are NaN" in str(errors["holes"]) and isinstance(errors["holes"], FormatError)
+    assert "voxels that are NaN or infinite: 1" in str(errors["holes"]) and isinstance(
+        errors["holes"], FormatError
+    )
     assert "constant" in str(errors["flat"])
     assert "1000" in str(errors["short"]) or "cut off" in str(errors["short"])
     assert errors["whole"] is None
