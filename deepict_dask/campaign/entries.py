@@ -125,6 +125,14 @@ def fill_in(settings: Settings, entries: Sequence[Entry]) -> Settings:
         for key, value in getattr(settings, section)
         if isinstance(value, str) and _PLACE.search(value)
     ]
+    columns = list(dict.fromkeys(name for e in entries for name in e.metadata))
+    for section, key, template in templates:
+        missing = next((n for n in _PLACE.findall(template) if n != "name" and n not in columns), None)
+        if missing is not None and not Location.of(template).exists():
+            there_are = f"it has {', '.join(columns)}" if columns else "no table with such columns is given"
+            raise InputError(
+                f"{section}.{key} {template!r} names a column {missing!r} of the table of tomograms, but {there_are}"
+            )
     tree: dict[str, Any] = {}
     for entry in entries:
         for section, key, template in templates:

@@ -74,7 +74,8 @@ def pipeline(
         )
 
     if plan.is_done:
-        reporter.say("everything is there already, made with the same settings; no workers are started")
+        what = "all that can be opened" if plan.failed else "everything"
+        reporter.say(f"{what} is there already, made with the same settings; no workers are started")
         if record is not None:
             reporter.warn(f"nothing is computed, so there is no performance report {record}")
         outcomes = process()

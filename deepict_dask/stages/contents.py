@@ -23,6 +23,7 @@ from deepict_dask.io.source import Source
 from deepict_dask.io.staging import staging_memory
 from deepict_dask.kernels.checksum import block_digest, volume_checksum
 from deepict_dask.provenance import FileInput
+from deepict_dask.stages.file_contents import Contents
 from deepict_dask.stages.work import Work
 
 
@@ -66,25 +67,6 @@ class BlockContents:
     """
 
     digest: bytes
-    n_inside: int
-    n_nan: int
-    n_between: int
-    n_of_values: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a file holds.
-
-    Attributes
-    ----------
-    file : FileInput
-        With the checksum of its voxels.
-    n_inside, n_nan, n_between, n_of_values
-        As of `BlockContents`.
-    """
-
-    file: FileInput
     n_inside: int
     n_nan: int
     n_between: int

@@ -10,6 +10,7 @@ from deepict_dask.io.location import Location
 from deepict_dask.stages.report import Reporter
 
 if TYPE_CHECKING:
+    from deepict_dask.stages.file_contents import Contents
     from deepict_dask.stages.picking.findings import Ahead
 
 
@@ -34,6 +35,8 @@ class Work:
     ahead : dict of Location to Ahead
         What was picked already while maps were computed, by the side files of the tables; for the stage that writes
         these.
+    regions : dict of (str, float) to Contents
+        Region masks that were read already, by path and threshold.
     """
 
     reporter: Reporter = field(default_factory=Reporter)
@@ -43,6 +46,7 @@ class Work:
     kept: set[str] = field(default_factory=set)
     priority: int = 0
     ahead: dict[Location, Ahead] = field(default_factory=dict)
+    regions: dict[tuple[str, float], Contents] = field(default_factory=dict)
 
     def check_claim(self) -> None:
         """Make sure that this command still holds what it writes to; WorkError if not."""

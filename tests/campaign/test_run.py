@@ -12,7 +12,7 @@ import pytest
 
 from deepict_dask.campaign.summary import read_summary
 from deepict_dask.config import load_settings
-from deepict_dask.errors import ClusterError, WorkersDiedError
+from deepict_dask.errors import ClusterError, InputError, WorkersDiedError
 from deepict_dask.io.location import Location
 from deepict_dask.stages.report import Reporter
 from tests.campaign.conftest import N, go, tables
@@ -252,3 +252,11 @@ def test_picking_again_is_seen_by_all_that_tells_of_the_run(cells, network, tmp_
         file.write("x\n")
     result = CliRunner().invoke(cli, ["check", str(tmp_path)])
     assert result.exit_code == 1 and "all_particles" in result.output
+
+
+def test_a_column_that_no_table_has_is_named(cells, network, tmp_path):
+    with pytest.raises(InputError, match=r"'lamella'.*no table"):
+        go(cells / "TS_00.mrc", tmp_path, network, region="{lamella}")
+    (tmp_path / "list.csv").write_text(f"tomo,quality\n{cells}/TS_00.mrc,good\n")
+    with pytest.raises(InputError, match=r"'lamella'.*quality"):
+        go(tmp_path / "list.csv", tmp_path / "out", network, region="{lamella}")

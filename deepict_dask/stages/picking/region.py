@@ -49,7 +49,12 @@ def read_region(job: PickJob, record: TableRecord | None, work: Work) -> Region:
     file = file_of(source, None if before is None else before.file("region"))
     share = None if before is None else before.recorded.get(SHARE)
     if file.checksum is None:
-        contents = read_contents(source, work, job.folder, threshold=threshold)
+        place = (source.path, threshold)
+        is_said = place in work.regions
+        if not is_said:
+            # Once for all classes that it is the region of.
+            work.regions[place] = read_contents(source, work, job.folder, threshold=threshold)
+        contents = work.regions[place]
         mask.check_values(has_nan=contents.n_nan > 0, has_between=contents.n_between > 0)
         file, n_inside = contents.file, contents.n_inside
         total = math.prod(source.shape)
@@ -57,7 +62,9 @@ def read_region(job: PickJob, record: TableRecord | None, work: Work) -> Region:
         sentence = (
             f"{job.tomogram}: {100 * n_inside / total:.3g} % of the region mask {source.name} is inside"
         )
-        if n_inside in (0, total):
+        if is_said:
+            pass
+        elif n_inside in (0, total):
             word = "nothing" if n_inside == 0 else "everything"
             work.reporter.warn(
                 f"{sentence}: {word} of {source.path} is above {threshold:g}; check that it is the right mask"
