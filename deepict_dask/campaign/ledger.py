@@ -7,6 +7,7 @@ Stages report to it from as many threads as there are tomograms in flight. Liste
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -162,7 +163,9 @@ def as_metadata(cells: Mapping[str, str]) -> dict[str, Plain]:
     for name, cell in cells.items():
         values[name] = cell
         with contextlib.suppress(ValueError):
-            values[name] = float(cell) if not cell.lstrip("-").isdigit() else int(cell)
+            number = float(cell) if not cell.lstrip("-").isdigit() else int(cell)
+            # JSON has no word for what is not finite.
+            values[name] = number if math.isfinite(number) else cell
     return values
 
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from deepict_dask.campaign.entries import Entry, fill_in, find_entries, overrides_of
+from deepict_dask.campaign.listeners import LOG
 from deepict_dask.campaign.networks import OpenNetworks, fitted
 from deepict_dask.campaign.outcome import Outcome
+from deepict_dask.campaign.report import FILE as REPORT
+from deepict_dask.campaign.summary import FILE as SUMMARY
 from deepict_dask.config import SegmentSettings, Settings, merge_given
 from deepict_dask.errors import DamagedOutputError, InputError, OutputExistsError
 from deepict_dask.io.location import Location
@@ -16,7 +19,12 @@ from deepict_dask.networks.checkpoint import Model
 from deepict_dask.stages.ingest import open_tomogram
 from deepict_dask.stages.nodes import IngestStep, Look, PickStep, Stage
 from deepict_dask.stages.plan import TomogramPlan, plan_tomogram
+from deepict_dask.stages.run_folder import FILE as SETTINGS
 from deepict_dask.stages.run_folder import check_settings
+from deepict_dask.stages.tables import ALL
+
+RESERVED = (SETTINGS, SUMMARY, LOG, REPORT)
+"""Names of files in a run folder, which no tomogram's folder can have."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,12 @@ def plan_run(
         entries = []
     entries += [t for t in tomograms if isinstance(t, Entry)]
     names = {e.name for e in entries}
+    for entry in entries:
+        if entry.name in RESERVED or entry.name.startswith(f"{ALL}."):
+            raise InputError(
+                f"the tomogram {entry.path} is called {entry.name!r}, as a file that a run writes into its folder; call it "
+                "otherwise with --name, or in the column tomo_name"
+            )
     warnings = [
         f"the settings hold a tomogram {other!r}, which is none of those given ({', '.join(sorted(names)[:5])})"
         for other in settings.tomograms

@@ -347,7 +347,7 @@ def _closed(ledger: Ledger, campaign: _Campaign) -> Iterator[None]:
         yield
         state = "failed" if any(o.error is not None for o in campaign.outcomes.values()) else "done"
     except BaseException as error:
-        reason = reason_of(error) or "stopped by the user"
+        reason = "stopped by the user" if isinstance(error, KeyboardInterrupt) else reason_of(error)
         raise
     finally:
         ledger.close(state, reason)

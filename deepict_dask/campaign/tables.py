@@ -86,7 +86,9 @@ def write_all_tables(
                     f"{folder / name} was not written by this program, or was changed since"
                 )
     except DeepictError as error:
-        reporter.warn(f"{error}; the table over all tomograms is left as it is until that file is moved away")
+        reporter.warn(
+            f"the table over all tomograms is left as it is until {names[0]} is moved away: {error}"
+        )
         return []
     begin_tables(side, made_by, names, record)
     particles = _joined(folder, records, metadata)

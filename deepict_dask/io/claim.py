@@ -159,6 +159,10 @@ def shared_claim(folder: Location, what: str) -> Iterator[Claim]:
         # After one's own is there: of two that come at once at least one sees the other.
         if (folder / NAME).exists():
             _take_over(folder / NAME, folder)
+        for other in _shared_claims(folder):
+            # Those of dead processes are cleared away; the living share.
+            with contextlib.suppress(ClaimedError):
+                _take_over(other, folder)
         yield claim
 
 

@@ -60,6 +60,10 @@ class Rules:
     def __post_init__(self) -> None:
         if self.semi_axes is not None:
             check_semi_axes(self.semi_axes)
+        for rule in ("min_score", "max_score"):
+            value = getattr(self, rule)
+            if value is not None and np.isnan(value):
+                raise InputError(f"--{rule.replace('_', '-')} is a number, not {value}")
         if self.distance is not None and not (np.isfinite(self.distance) and self.distance > 0):
             raise InputError(f"--distance is a positive length in A, not {self.distance}")
         if self.top is not None and self.top < 1:

@@ -260,3 +260,26 @@ def test_a_column_that_no_table_has_is_named(cells, network, tmp_path):
     (tmp_path / "list.csv").write_text(f"tomo,quality\n{cells}/TS_00.mrc,good\n")
     with pytest.raises(InputError, match=r"'lamella'.*quality"):
         go(tmp_path / "list.csv", tmp_path / "out", network, region="{lamella}")
+
+
+@pytest.mark.parametrize(
+    "name", ["report.html", "summary.json", "run.log", "settings.yaml", "all_particles.csv"]
+)
+def test_no_tomogram_is_called_as_a_file_of_the_run(cells, network, tmp_path, name):
+    (tmp_path / "list.csv").write_text(f"tomo_name,tomo\n{name},{cells}/TS_00.mrc\n")
+    with pytest.raises(InputError, match="tomo_name"):
+        go(tmp_path / "list.csv", tmp_path / "out", network)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_summary_is_json_whatever_a_table_holds(cells, network, tmp_path):
+    import json
+
+    (tmp_path / "list.csv").write_text(f"tomo,a,b,c\n{cells}/TS_00.mrc,nan,1e400,-7\n")
+    go(tmp_path / "list.csv", tmp_path / "out", network)
+
+    def refuse(word):
+        raise ValueError(word)
+
+    content = json.loads((tmp_path / "out" / "summary.json").read_text(), parse_constant=refuse)
+    assert content["tomograms"][0]["metadata"] == {"a": "nan", "b": "1e400", "c": -7}

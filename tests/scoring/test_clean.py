@@ -182,3 +182,10 @@ def test_a_table_of_several_tomograms_is_cleaned(tmp_path):
     found = read_particles(tmp_path / "clean.csv")
     for k, part in enumerate(parts):
         assert sorted(found.of_tomogram(f"TS_{k}").score) == sorted(part.score)[-2:]
+
+
+@pytest.mark.parametrize("rule", ["min_score", "max_score", "distance"])
+def test_no_rule_is_not_a_number(rule):
+    """Nothing is above or below NaN, so all particles would go."""
+    with pytest.raises(InputError, match="nan"):
+        Rules(**{rule: float("nan")})
