@@ -131,6 +131,10 @@ def export(context: click.Context, /, **options: Any) -> None:
 )
 @click.option("--tomogram", default="", metavar="NAME", help="Of files that do not say theirs.")
 @click.option("--class", "class_name", default="", metavar="CLASS", help="Of files that do not say theirs.")
+@click.option("--user", default="", metavar="USER", help="Only this user's picks of a copick project.")
+@click.option(
+    "--session", default="", metavar="SESSION", help="Only this session's picks of a copick project."
+)
 @_geometry
 @OVERWRITE
 @click.pass_context

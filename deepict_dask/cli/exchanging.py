@@ -106,13 +106,15 @@ def import_particles(
     class_name: str,
     tomograms: str | None,
     rename: str | None,
+    user: str,
+    session: str,
     overwrite: bool,
     **geometry: Any,
 ) -> None:
     """Import, and say what came of it."""
     from deepict_dask.scoring.export import import_tables
 
-    found = import_tables(
+    imported = import_tables(
         tables,
         Location.of(output),
         format,
@@ -121,13 +123,16 @@ def import_particles(
         rename=rename,
         tomogram=tomogram,
         class_name=class_name,
+        user=user,
+        session=session,
         overwrite=overwrite,
     )
     if quiet:
         return
-    rows = []
-    for name in found.names("tomogram") or [""]:
-        part = found.of_tomogram(name) if name else found
+    particles, rows = imported.particles, []
+    status = "kept" if imported.is_kept else "written"
+    for name in particles.names("tomogram") or [""]:
+        part = particles.of_tomogram(name) if name else particles
         size = part.voxel_size
         rows.append(
             (
@@ -135,9 +140,12 @@ def import_particles(
                 ", ".join(k for k in part.names("class") if k) or "-",
                 str(len(part)),
                 "unknown" if size is None else " x ".join(dict.fromkeys(f"{e:g}" for e in size)),
+                status,
             )
         )
-    print_table(f"Imported: {output}", ("tomogram", "classes", "particles", "voxel size (A)"), rows)
+    print_table(f"Imported: {output}", ("tomogram", "classes", "particles", "voxel size (A)", "status"), rows)
+    for sentence in imported.sentences:
+        click.echo(sentence)
 
 
 def clean_tables(

@@ -14,6 +14,7 @@ from deepict_dask.io.exchange import (
     Export,
     Frame,
     Geometry,
+    Journal,
     Reading,
     Series,
     format_of,
@@ -212,6 +213,25 @@ def _load(tables: Sequence[Table], geometry: Geometry, classes: Sequence[str]) -
     return particles[np.isin(particles["class"].astype(str), list(classes))]
 
 
+@dataclass(frozen=True)
+class Imported:
+    """What an import gave.
+
+    Attributes
+    ----------
+    particles : Particles
+        What the table holds.
+    is_kept : bool
+        Whether it was there already, made of the same files in the same way.
+    sentences : tuple of str
+        What the user should know of how the files were understood.
+    """
+
+    particles: Particles
+    is_kept: bool = False
+    sentences: tuple[str, ...] = ()
+
+
 def import_tables(
     tables: Sequence[str],
     output: Location | str,
@@ -222,8 +242,10 @@ def import_tables(
     rename: str | None = None,
     tomogram: str = "",
     class_name: str = "",
+    user: str = "",
+    session: str = "",
     overwrite: bool = False,
-) -> Particles:
+) -> Imported:
     """Read tables of other programs and write one of ours.
 
     Parameters
@@ -240,13 +262,15 @@ def import_tables(
         As for `export`; new names are the table's.
     tomogram, class_name : str
         Of files that do not say their own.
+    user, session : str
+        Whose picks of a copick project are read; those of anybody unless given.
     overwrite : bool
         Whether a table made of something else may be replaced.
 
     Returns
     -------
-    Particles
-        What was written.
+    Imported
+        All files that were opened count for whether a table is kept, lists beside tables included.
 
     Raises
     ------
@@ -261,12 +285,9 @@ def import_tables(
         geometry = replace(geometry, series=read_tomograms(Location.of(tomograms).local_path()))
     new_name = renamer(rename)
     places = [Location.of(path) for path in tables]
-    particles = join(
-        [
-            read_foreign(place.local_path(), format, Reading(geometry, tomogram, class_name))
-            for place in places
-        ]
-    )
+    journal = Journal()
+    reading = Reading(geometry, tomogram, class_name, user, session, journal)
+    particles = join([read_foreign(place.local_path(), format, reading) for place in places])
     particles = _renamed(particles, new_name)
     offset = np.asarray(geometry.offset, np.float64)
     if offset.any():
@@ -277,12 +298,30 @@ def import_tables(
         "tomogram": tomogram,
         "class": class_name,
         "geometry": _plain(geometry),
+        **({"user": user, "session": session} if user or session else {}),
     }
-    files = places + ([Location.of(tomograms)] if tomograms is not None else [])
+    # Folders count as what was read of them: a project also holds tomograms.
+    files = [place for place in places if place.is_file()]
+    files += [Location.of(tomograms)] if tomograms is not None else []
     if rename is not None and Location.of(rename).is_file():
         files.append(Location.of(rename))
-    write_table(particles, output, made_of("import", files, settings), overwrite=overwrite)
-    return particles
+    opened = [file for file in (Location.of(path) for path in journal.files) if file not in files]
+    made_by = made_of("import", files, settings, companions_of(places, opened))
+    is_written = write_table(particles, output, made_by, overwrite=overwrite)
+    return Imported(particles, not is_written, tuple(journal.sentences))
+
+
+def companions_of(places: Sequence[Location], opened: Sequence[Location]) -> dict[str, Location]:
+    """Name files that were opened besides those that were given: by where they lie from one of these."""
+    roles: dict[str, Location] = {}
+    for file in opened:
+        below = next((p for p in places if file.url.startswith(f"{p.url}/")), None)
+        role = file.name if below is None else file.relative_to(below)
+        k = 2
+        while role in roles:
+            role, k = f"{file.name} ({k})", k + 1
+        roles[role] = file
+    return roles
 
 
 def _renamed(particles: Particles, new_name: Any) -> Particles:
@@ -292,6 +331,11 @@ def _renamed(particles: Particles, new_name: Any) -> Particles:
     for name in particles.names("class"):
         if name:
             check_name(name, "a class of the tables", is_class=True)
+    if twice := first_duplicate(list(new.values())):
+        old = [name for name, called in new.items() if called == twice]
+        raise InputError(
+            f"the tomograms {' and '.join(old[:2])} would both be called {twice!r}; give each a name of its own with --rename"
+        )
     if particles.tomograms is None:
         return replace(particles, tomogram=new.get(particles.tomogram, particles.tomogram))
     names = np.array([new[name] for name in particles.tomograms.tolist()], object)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepict_dask.errors import DamagedOutputError, OutputExistsError
@@ -14,8 +14,25 @@ from deepict_dask.provenance import FileInput, Made, Provenance
 from deepict_dask.stages.tables import begin_tables, check_tables, digest_of, finish_tables, read_record
 
 
-def made_of(step: str, files: Sequence[Location], settings: dict[str, Any]) -> Provenance:
-    """Give the provenance of what is made of tables; a folder counts as the files in it."""
+def made_of(
+    step: str,
+    files: Sequence[Location],
+    settings: dict[str, Any],
+    others: Mapping[str, Location] | None = None,
+) -> Provenance:
+    """Give the provenance of what is made of tables; a folder counts as the files in it.
+
+    Parameters
+    ----------
+    step : str
+        Which command.
+    files : sequence of Location
+        Tables, in the order in which they were given.
+    settings : dict
+        All that decides on the values; plain values.
+    others : mapping of str to Location, optional
+        Further files by their role: lists beside tables.
+    """
     inputs: dict[str, Made] = {}
     for k, file in enumerate(files):
         if file.is_folder():
@@ -23,6 +40,7 @@ def made_of(step: str, files: Sequence[Location], settings: dict[str, Any]) -> P
             inputs |= {f"table {k + 1}, {name}": FileInput(name, digest) for name, digest in digests}
         else:
             inputs[f"table {k + 1}"] = FileInput(file.name, digest_of(file))
+    inputs |= {role: FileInput(file.name, digest_of(file)) for role, file in (others or {}).items()}
     return Provenance(step, inputs, settings)
 
 
@@ -53,7 +71,7 @@ def write_table(particles: Particles, table: Location, made_by: Provenance, *, o
     side = table.with_name(f"{split_name(table.name)[0]}.json")
     record = None if overwrite and not _is_readable(side) else read_record(side)
     try:
-        refused = check_tables(side, made_by, [table.name])
+        refused = check_tables(side, made_by, [table.name], what=f"the table {table} was")
     except (DamagedOutputError, OutputExistsError):
         if not overwrite:
             raise

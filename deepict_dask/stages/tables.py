@@ -95,7 +95,7 @@ def read_record(side: Location) -> TableRecord | None:
     return TableRecord(made_by, tables, facts, content.get("complete") is True)
 
 
-def check_tables(side: Location, expected: Provenance, names: list[str]) -> str | None:
+def check_tables(side: Location, expected: Provenance, names: list[str], *, what: str = "") -> str | None:
     """Look at tables without changing anything.
 
     Parameters
@@ -106,6 +106,8 @@ def check_tables(side: Location, expected: Provenance, names: list[str]) -> str 
         Of what would be written now.
     names : list of str
         Tables that would be written.
+    what : str
+        Begins the sentence that says what differs, with its verb; the picks in the folder unless given.
 
     Returns
     -------
@@ -128,6 +130,8 @@ def check_tables(side: Location, expected: Provenance, names: list[str]) -> str 
         return ""
     difference = record.made_by.difference(expected)
     if difference is not None:
+        if what:
+            return f"{what} made with {difference}; use --overwrite to replace it, or another output"
         return f"the picks in {folder} were made with {difference}; use --overwrite to replace them, or another output folder"
     for name, digest in record.tables.items():
         check_table(folder / name, digest)

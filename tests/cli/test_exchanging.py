@@ -86,3 +86,16 @@ def test_a_folder_with_one_table_is_that_table(tmp_path):
         cli, ["import", str(tmp_path / "w"), "-o", str(tmp_path / "b.csv")], catch_exceptions=False
     )
     assert len(read_particles(tmp_path / "b.csv")) == sum(len(p) for p in everything().values())
+
+
+def test_an_import_says_what_was_converted_and_what_was_kept(tmp_path):
+    run = str(run_folder(tmp_path / "run"))
+    export = ["export", run, "-f", "dynamo", "-o", str(tmp_path / "d"), "--rename", RENAME]
+    CliRunner().invoke(cli, export, catch_exceptions=False)
+    words = ["import", str(tmp_path / "d"), "-o", str(tmp_path / "b.csv"), "--voxel-size", "6.74"]
+    said = CliRunner().invoke(cli, words, catch_exceptions=False).output
+    assert "positions of TS_01 are counted in voxels of 13.48 A" in said and "written" in said
+    assert "kept" in CliRunner().invoke(cli, words, catch_exceptions=False).output
+    double = read_particles(tmp_path / "b.csv").of_tomogram("TS_01").positions / 2
+    assert double == pytest.approx(everything()["TS_01"].positions, abs=1e-5)
+    assert CliRunner().invoke(cli, ["-q", *words], catch_exceptions=False).output == ""

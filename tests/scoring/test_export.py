@@ -93,7 +93,7 @@ def test_particles_without_angles_scores_and_classes(tmp_path, format):
         told,
         geometry=geometry,
         tomogram="TS_1",
-    )
+    ).particles
     np.testing.assert_allclose(back.positions, plain.positions, rtol=0, atol=1e-5)
     assert back.tomogram == ("TS_1" if format not in ("tom", "tom_csv", "stopgap") else back.tomogram)
     assert not {"rot", "tilt", "psi"} & set(back.others)
@@ -104,7 +104,7 @@ def test_offset_is_added_and_taken_off(source, tmp_path):
     export([source], tmp_path / "n", "napari", geometry=moved, rename=RENAME)
     plain = import_tables(
         [str(tmp_path / "n")], tmp_path / "a.csv", geometry=Geometry(voxel_size=(VOXEL,) * 3)
-    )
+    ).particles
     wanted = everything()["TS_01"].positions
     np.testing.assert_allclose(
         plain.of_tomogram("TS_01").positions, wanted + np.array([0.5, -1, 0]), atol=1e-6
@@ -113,7 +113,7 @@ def test_offset_is_added_and_taken_off(source, tmp_path):
         [str(tmp_path / "n")],
         tmp_path / "b.csv",
         geometry=Geometry(voxel_size=(VOXEL,) * 3, offset=(VOXEL / 2, -VOXEL, 0.0)),
-    )
+    ).particles
     np.testing.assert_allclose(back.of_tomogram("TS_01").positions, wanted, atol=1e-6)
 
 
@@ -124,11 +124,13 @@ def test_relion4_of_another_program_becomes_voxels_of_the_tomogram(tmp_path):
         "_rlnTomoName #1\n_rlnCoordinateX #2\n_rlnCoordinateY #3\n_rlnCoordinateZ #4\n_rlnOpticsGroup #5\n_rlnOriginXAngst #6\n"
         "TS_1 800 400 80 1 12.5\n"
     )
-    found = import_tables([str(star)], tmp_path / "a.csv", geometry=Geometry(voxel_size=(10.0,) * 3))
+    found = import_tables(
+        [str(star)], tmp_path / "a.csv", geometry=Geometry(voxel_size=(10.0,) * 3)
+    ).particles
     # 800 px less 10 px of shift, eight pixels per voxel
     assert found.positions.tolist() == [[10, 50, 98.75]]
     assert read_particles(tmp_path / "a.csv").voxel_size == (10.0,) * 3
-    as_it_is = import_tables([str(star)], tmp_path / "b.csv")
+    as_it_is = import_tables([str(star)], tmp_path / "b.csv").particles
     assert as_it_is.positions.tolist() == [[80, 400, 790]] and as_it_is.voxel_size == (1.25,) * 3
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepict_dask.errors import InputError
-from deepict_dask.io.exchange.export import Details, Export, Reading
+from deepict_dask.io.exchange.export import Details, Export
 from deepict_dask.io.exchange.frame import Frame, Geometry, Series
 from deepict_dask.io.exchange.programs import (
     copick,
@@ -24,6 +24,7 @@ from deepict_dask.io.exchange.programs import (
     portal,
     relion,
 )
+from deepict_dask.io.exchange.reading import Journal, Reading
 from deepict_dask.io.exchange.recognize import recognize, table_in
 from deepict_dask.particles import Particles
 
@@ -103,7 +104,7 @@ def read_foreign(path: Path, format: str | None, reading: Reading) -> Particles:
     format : str, optional
         A name of `FORMATS`; found by looking at the contents unless given.
     reading : Reading
-        What the user says of pixels and origins.
+        What the user says of pixels and origins; its journal is told of the files that were opened.
 
     Raises
     ------
@@ -111,7 +112,12 @@ def read_foreign(path: Path, format: str | None, reading: Reading) -> Particles:
         If the format is unknown, or is not said and cannot be told.
     """
     path = table_in(path)
-    return format_of(format or recognize(path)).read(path, reading)
+    name = format or recognize(path)
+    if (reading.user or reading.session) and name != "copick":
+        raise InputError(
+            f"--user and --session choose among picks of copick, and {path} is of {name}; leave them out"
+        )
+    return format_of(name).read(path, reading)
 
 
 __all__ = [
@@ -121,6 +127,7 @@ __all__ = [
     "Format",
     "Frame",
     "Geometry",
+    "Journal",
     "Reading",
     "Series",
     "format_of",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Export:
     columns : frozenset of str
         Columns besides our own that any table has.
     has_scores : bool
-        Whether any particle has one.
+        Whether any particle has one; see `scores`.
     geometry : Geometry
         What the user said of pixels and origins.
     details : Details
@@ -94,10 +94,24 @@ class Export:
                 particles = replace(particles, z=z, y=y, x=x)
             yield frame, particles
 
-    def first_voxel(self, usual: float) -> float:
-        """Give the coordinate of the center of the first voxel: what the user says, else what the program takes it for."""
-        override = self.geometry.first_voxel
-        return usual if override is None else override
+    def scores(self, particles: Particles) -> np.ndarray:
+        """Give a score for each row to a program that has no word for an unknown one, float64 (n,).
+
+        Where no table has scores they are all 0, which every such program takes for "not scored".
+
+        Raises
+        ------
+        InputError
+            If some particles have a score and others none: 0 would make these the worst, and another number anything else.
+        """
+        if not self.has_scores:
+            return np.zeros(len(particles))
+        if np.isnan(particles.score).any():
+            raise InputError(
+                f"particles of {particles.tomogram or 'a tomogram'} have no score and others have, and this program knows no unknown "
+                "score; export them apart (by table or --class), or use a format that does (relion5, copick, csv, parquet)"
+            )
+        return particles.score
 
     def numbers_of_classes(self, particles: Particles) -> np.ndarray:
         """Give the number of each row's class, int64 (n,): 1 where there is but one without a name."""
@@ -115,30 +129,6 @@ class Export:
             chosen = particles.of_class(name)
             if len(chosen):
                 yield name, number, chosen
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What is known of files that come from another program.
-
-    Attributes
-    ----------
-    geometry : Geometry
-        What the user said of pixels and origins.
-    tomogram : str
-        Of all rows, where no file says.
-    class_name : str
-        The same of the class.
-    """
-
-    geometry: Geometry = field(default_factory=Geometry)
-    tomogram: str = ""
-    class_name: str = ""
-
-    def first_voxel(self, usual: float) -> float:
-        """Give the coordinate of the center of the first voxel."""
-        override = self.geometry.first_voxel
-        return usual if override is None else override
 
 
 def numbers_of(names: Sequence[str]) -> list[int]:

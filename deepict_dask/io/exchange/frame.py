@@ -15,6 +15,10 @@ from deepict_dask.particles import Triple, VoxelGrid
 Center = Literal["half", "half-minus-one"]
 # Edges of one voxel that differ by less are the same to a format that knows one size.
 _SAME_EDGE = 1e-4
+# Pixel sizes and binnings are given with three or four digits.
+_SAME_PIXEL = 2e-3
+# Logarithm of the ratio of two sizes that are not those of one tomogram.
+_OTHER_SIZE = 0.2
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,25 @@ class Frame:
         return (positions - self.shape / 2) * self.voxel_size + self._step(center)
 
     def from_centered(self, angstrom: np.ndarray, center: Center = "half") -> np.ndarray:
-        """Give voxels of what `centered` gave."""
+        """Give voxels of what `centered` gave.
+
+        Parameters
+        ----------
+        angstrom : float64 (n, 3)
+            (z, y, x) in A from the center of the tomogram.
+        center : {"half", "half-minus-one"}
+            As for `centered`.
+
+        Returns
+        -------
+        float64 (n, 3)
+            (z, y, x) voxels, the center of the first one being 0.
+
+        Raises
+        ------
+        NeedsGridError
+            If nothing says the voxel size or the shape.
+        """
         return (angstrom - self._step(center)) / self.voxel_size + self.shape / 2
 
     def unbinned(self, positions: np.ndarray) -> np.ndarray:
@@ -145,7 +167,23 @@ class Frame:
         return (positions - self.shape / 2) * ratio + self.unbinned_shape / 2
 
     def from_unbinned(self, pixels: np.ndarray) -> np.ndarray:
-        """Give voxels of what `unbinned` gave."""
+        """Give voxels of what `unbinned` gave.
+
+        Parameters
+        ----------
+        pixels : float64 (n, 3)
+            (z, y, x) pixels of the tilt series (bin 1), the center of the first one being 0.
+
+        Returns
+        -------
+        float64 (n, 3)
+            (z, y, x) voxels of the tomogram, the center of the first one being 0.
+
+        Raises
+        ------
+        NeedsGridError
+            If nothing says the voxel size or the pixel size; or the shape, where a project says the size in pixels.
+        """
         ratio = self.pixel_size / self.voxel_size
         if self.series.unbinned_shape is None:
             return pixels * ratio
@@ -198,6 +236,10 @@ class Geometry:
                 "--pixel-size and --binning say the same thing, since the voxel size is known; give one"
             )
 
+    def first_voxel_or(self, usual: float) -> float:
+        """Give the coordinate of the center of the first voxel: what the user says, else what the program takes it for."""
+        return usual if self.first_voxel is None else self.first_voxel
+
     def frame(self, name: str, grid: VoxelGrid, number: int = 1, n: int = 0) -> Frame:
         """Put together what is known of one tomogram.
 
@@ -209,6 +251,11 @@ class Geometry:
             What the table says.
         number, n : int
             Of the tomogram, and of its particles.
+
+        Raises
+        ------
+        InputError
+            If what the user says of pixels is not what the project says.
         """
         stated = self.series.get(name, Series(name))
         size = self.voxel_size or grid.voxel_size
@@ -222,7 +269,9 @@ class Geometry:
                     "size; give --pixel-size (in A)"
                 )
             pixel = size[0] / self.binning
+        self._check_pixels(name, stated, size)
         shape = self.shape or grid.shape
+        _check_size(name, stated, size, shape, pixel)
         if shape is None and stated.unbinned_shape and size is not None and pixel is not None:
             # As RELION reconstructs: whole voxels, rounded.
             z, y, x = (
@@ -232,3 +281,40 @@ class Geometry:
             shape = (z, y, x)
         series = Series(name, pixel, stated.unbinned_shape, stated.binning, stated.hand)
         return Frame(name, number, VoxelGrid(size, shape, grid.origin), series, n)
+
+    def _check_pixels(self, name: str, stated: Series, size: Triple | None) -> None:
+        """Refuse a pixel size or binning that the project of the tilt series contradicts."""
+        who = name or "the tomogram"
+        pixels = self.pixel_size, stated.pixel_size
+        if None not in pixels and not np.isclose(*pixels, rtol=_SAME_PIXEL, atol=0):  # type: ignore[arg-type]
+            raise InputError(
+                f"--pixel-size says {self.pixel_size:g} A, and the project of {who} says {stated.pixel_size:g} A; leave out "
+                "--pixel-size, or correct the project's list"
+            )
+        if self.binning is None:
+            return
+        of_project = stated.binning
+        if stated.pixel_size is not None and size is not None:
+            of_project = size[2] / stated.pixel_size
+        if of_project is not None and not np.isclose(self.binning, of_project, rtol=_SAME_PIXEL, atol=0):
+            raise InputError(
+                f"--binning says {self.binning:g} pixels per voxel, and the project of {who} {of_project:g}"
+                + (f" (its pixels have {stated.pixel_size:g} A)" if stated.pixel_size is not None else "")
+                + "; leave out --binning, or correct the project's list"
+            )
+
+
+def _check_size(
+    name: str, stated: Series, size: Triple | None, shape: Shape | None, pixel: float | None
+) -> None:
+    """Refuse a pixel size that makes the project's bin-1 size another tomogram than the one that is there."""
+    if stated.unbinned_shape is None or size is None or shape is None or pixel is None:
+        return
+    ratio = np.asarray(stated.unbinned_shape) * pixel / (np.asarray(shape) * np.asarray(size))
+    # Tomograms are cropped and padded, by far less than a factor of binning and not on all axes alike.
+    if (np.abs(np.log(ratio)) > _OTHER_SIZE).all():
+        raise InputError(
+            f"the project says that {name or 'the tomogram'} has {' x '.join(f'{n:g}' for n in stated.unbinned_shape)} pixels "
+            f"(z, y, x), which at {pixel:g} A are {' x '.join(f'{r:.2g}' for r in ratio)} times its {' x '.join(map(str, shape))} "
+            f"voxels of {' x '.join(f'{e:g}' for e in size)} A; correct --pixel-size, --binning or --voxel-size"
+        )

@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 ANGLES = ("rot", "tilt", "psi")
 
 
-def has_angles(particles: Particles) -> bool:
-    """Tell whether all three angles are there."""
-    return set(ANGLES) <= set(particles.others)
-
-
 def angles_of(particles: Particles) -> np.ndarray:
     """Give rot, tilt and psi in degrees, float64 (n, 3).
 
@@ -86,22 +81,66 @@ def from_matrices(matrices: np.ndarray) -> np.ndarray:
 
 
 def to_motl(angles: np.ndarray) -> np.ndarray:
-    """Give phi, theta and psi of TOM, AV3 and STOPGAP (n, 3) of rot, tilt and psi."""
+    """Give phi, theta and psi of TOM, AV3 and STOPGAP of RELION's angles.
+
+    Parameters
+    ----------
+    angles : float64 (n, 3)
+        rot, tilt, psi in degrees.
+
+    Returns
+    -------
+    float64 (n, 3)
+        phi, theta, psi in degrees, in the order in which they turn the reference (z, x, z); lists hold phi, psi, theta.
+    """
     return _euler(_rotation("ZYZ", angles).inv(), "zxz") if len(angles) else np.zeros((0, 3))
 
 
 def from_motl(angles: np.ndarray) -> np.ndarray:
-    """Give rot, tilt and psi of phi, theta and psi."""
+    """Give RELION's angles of those of TOM, AV3 and STOPGAP.
+
+    Parameters
+    ----------
+    angles : float64 (n, 3)
+        phi, theta, psi in degrees, in that order.
+
+    Returns
+    -------
+    float64 (n, 3)
+        rot, tilt, psi in degrees.
+    """
     return _euler(_rotation("zxz", angles).inv(), "ZYZ") if len(angles) else np.zeros((0, 3))
 
 
 def to_dynamo(angles: np.ndarray) -> np.ndarray:
-    """Give tdrot, tilt and narot of Dynamo (n, 3) of rot, tilt and psi."""
+    """Give the angles of Dynamo of RELION's.
+
+    Parameters
+    ----------
+    angles : float64 (n, 3)
+        rot, tilt, psi in degrees.
+
+    Returns
+    -------
+    float64 (n, 3)
+        tdrot, tilt, narot in degrees: columns 7 to 9 of a table.
+    """
     return _euler(_rotation("ZYZ", angles), "zxz") if len(angles) else np.zeros((0, 3))
 
 
 def from_dynamo(angles: np.ndarray) -> np.ndarray:
-    """Give rot, tilt and psi of tdrot, tilt and narot."""
+    """Give RELION's angles of those of Dynamo.
+
+    Parameters
+    ----------
+    angles : float64 (n, 3)
+        tdrot, tilt, narot in degrees.
+
+    Returns
+    -------
+    float64 (n, 3)
+        rot, tilt, psi in degrees.
+    """
     return _euler(_rotation("zxz", angles), "ZYZ") if len(angles) else np.zeros((0, 3))
 
 

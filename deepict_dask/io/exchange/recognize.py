@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from deepict_dask.errors import FormatError, InputError, MissingFileError
+from deepict_dask.errors import InputError, MissingFileError
 from deepict_dask.io.exchange.programs import dynamo, eman2, motivelists, napari, own, relion
+from deepict_dask.io.exchange.reading import read_object
 from deepict_dask.io.tables.star_text import read_star
 
 _SUFFIXES = {
@@ -80,12 +80,7 @@ def _file(path: Path) -> str | None:
 
 
 def _json(path: Path) -> str | None:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} is not JSON ({error})") from None
-    if not isinstance(content, dict):
-        return None
+    content = read_object(path, "of a program that is known here")
     if "boxes_3d" in content:
         return "eman2"
     return "copick" if {"pickable_object_name", "pickable_objects"} & set(content) else None

@@ -6,6 +6,7 @@ Block ``global``: ``rlnTomoName``, ``rlnTomoSizeX|Y|Z`` (the tomogram in bin-1 p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,6 +63,16 @@ def read_block(path: Path) -> Block:
             f"{path} is no tomograms.star of RELION 5: it has no block with {NAME} (blocks {', '.join(blocks) or 'none'})"
         )
     return table
+
+
+def file_of_project(star: Path, file: str) -> Path:
+    """Find a file that a list of a project names: from the working directory, else from the first folder above the list that has it."""
+    if os.path.isabs(file):
+        return Path(file)
+    for folder in (Path.cwd(), *star.absolute().parents):
+        if os.path.lexists(folder / file):
+            return folder / file
+    return Path(os.path.abspath(file))
 
 
 def write_tomograms(frames: Sequence[Frame], path: Path) -> None:

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from deepict_dask.errors import FormatError, InputError
-from deepict_dask.io.exchange.export import ANY_CLASS, Export, Reading, numbers_of, plain_number
+from deepict_dask.io.exchange.export import ANY_CLASS, Export, numbers_of, plain_number
 from deepict_dask.io.exchange.orientation import angles_of, from_matrices, matrices
+from deepict_dask.io.exchange.reading import Reading, read_object
 from deepict_dask.io.exchange.table import on_frames
 from deepict_dask.names import first_duplicate
 from deepict_dask.particles import Particles, VoxelGrid, join
@@ -67,7 +68,7 @@ def write(export: Export, folder: Path) -> None:
                     "location": {"x": plain_number(x), "y": plain_number(y), "z": plain_number(z)},
                     "transformation_": turned,
                     "instance_id": int(label),
-                    "score": 1.0 if np.isnan(score) else plain_number(score, 9),
+                    "score": None if np.isnan(score) else plain_number(score, 9),
                 }
                 for (z, y, x), turned, label, score in zip(
                     (chosen.positions * size).tolist(),
@@ -140,17 +141,54 @@ def read(path: Path, reading: Reading) -> Particles:
     """
     folder, called = path, {}
     if path.is_file():
-        content = _json(path)
+        content = _open(path, reading)
         if "pickable_object_name" in content:
             return _picks(path, content, {}, reading)
         called, folder = _names(content), _root(path, content)
     elif (path / CONFIG).is_file():
-        content = _json(path / CONFIG)
+        content = _open(path / CONFIG, reading)
         called, folder = _names(content), _root(path / CONFIG, content)
     files = sorted((folder / RUNS).glob(f"*/{PICKS}/*.json"))
     if not files:
         raise InputError(f"{folder} holds no {RUNS}/RUN/{PICKS}/*.json; give a copick project with picks")
-    return join([_picks(file, _json(file), called, reading) for file in files])
+    picked = [(file, _open(file, reading)) for file in files]
+    return join(
+        [_picks(file, content, called, reading) for file, content in _chosen(picked, folder, reading)]
+    )
+
+
+def _open(path: Path, reading: Reading) -> dict[str, Any]:
+    return read_object(reading.opening(path), "a configuration or picks of copick")
+
+
+def _chosen(
+    picked: Sequence[tuple[Path, dict[str, Any]]], folder: Path, reading: Reading
+) -> list[tuple[Path, dict[str, Any]]]:
+    """Choose the picks of one user and session; InputError where several of one run and object are left."""
+    chosen = []
+    who_of: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for file, content in picked:
+        named = [*file.stem.split("_", 2), "", ""]
+        user, session = str(content.get("user_id") or named[0]), str(content.get("session_id") or named[1])
+        if (reading.user and user != reading.user) or (reading.session and session != reading.session):
+            continue
+        run = str(content.get("run_name") or file.parent.parent.name)
+        thing = str(content.get("pickable_object_name") or file.stem)
+        who_of.setdefault((run, thing), []).append((user, session))
+        chosen.append((file, content))
+    if not chosen:
+        raise InputError(
+            f"{folder} has no picks of user {reading.user or '(any)'} and session {reading.session or '(any)'}; check --user and "
+            "--session"
+        )
+    for (run, thing), who in who_of.items():
+        if len(who) > 1:
+            listed = ", ".join(f"{user} (session {session})" for user, session in sorted(who))
+            raise InputError(
+                f"the run {run} of {folder} has picks of {thing} by {listed}, which may be the same particles; choose with --user and "
+                "--session"
+            )
+    return chosen
 
 
 def _names(config: dict[str, Any]) -> dict[str, str]:
@@ -201,19 +239,9 @@ def _picks(path: Path, content: dict[str, Any], called: dict[str, str], reading:
         score,
         angles,
         replace(reading, tomogram=run, class_name=kind or reading.class_name),
-        {run: grid},
+        {run: frame.grid},
     )
     return replace(particles, label=labels)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} is not JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise FormatError(f"{path} is no configuration or picks of copick")
-    return content
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from deepict_dask.errors import FormatError
-from deepict_dask.io.exchange.companions import classes_beside, named, write_companions
-from deepict_dask.io.exchange.export import Export, Reading, decimals, number_map
+from deepict_dask.io.exchange.companions import tomogram_and_class, write_companions
+from deepict_dask.io.exchange.export import Export, decimals, number_map
 from deepict_dask.io.exchange.orientation import angles_of, from_dynamo, to_dynamo
-from deepict_dask.io.exchange.table import on_frames
+from deepict_dask.io.exchange.reading import Reading
+from deepict_dask.io.exchange.table import on_frames, stated_edge
 from deepict_dask.io.tables.columns import numbers
-from deepict_dask.particles import Particles, VoxelGrid
+from deepict_dask.particles import Particles
 
 TABLE, LIST = "particles.tbl", "particles.doc"
 N_COLUMNS = 42
@@ -27,7 +28,7 @@ _WHOLE = {0, 1, 2, 19, 20, 21, 12, 30, 31, 33, 34}
 
 def write(export: Export, folder: Path) -> None:
     """Write ``particles.tbl`` and ``particles.doc``; paths of tomograms as ``--tomogram-path`` says."""
-    first, count = export.first_voxel(1.0), 0
+    first, count = export.geometry.first_voxel_or(1.0), 0
     with (folder / TABLE).open("w", encoding="ascii") as file:
         for frame, particles in export.parts():
             n = len(particles)
@@ -36,7 +37,7 @@ def write(export: Export, folder: Path) -> None:
             rows[:, 1:3] = 1
             if export.has_angles:
                 rows[:, 6:9] = to_dynamo(angles_of(particles))
-            rows[:, 9] = np.nan_to_num(particles.score)
+            rows[:, 9] = export.scores(particles)
             rows[:, 12] = 1
             rows[:, 19] = frame.number
             tube = particles.others.get("filament")
@@ -69,7 +70,7 @@ def read(path: Path, reading: Reading) -> Particles:
     """
     lines = [
         (k, line.split())
-        for k, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1)
+        for k, line in enumerate(reading.opening(path).read_text("utf-8-sig").splitlines(), 1)
         if line.strip()
     ]
     for k, cells in lines:
@@ -83,7 +84,7 @@ def read(path: Path, reading: Reading) -> Particles:
         return numbers(path, str(number), cells, lambda k: f"line {lines[k][0]}")
 
     shifted = np.stack([column(26) + column(6), column(25) + column(5), column(24) + column(4)], axis=1)
-    positions = np.round(shifted, 9) - reading.first_voxel(1.0)
+    positions = np.round(shifted, 9) - reading.geometry.first_voxel_or(1.0)
     other_columns: dict[str, np.ndarray] = {}
     angles = np.stack([column(7), column(8), column(9)], axis=1)
     if angles.any():
@@ -91,28 +92,25 @@ def read(path: Path, reading: Reading) -> Particles:
     tubes = np.rint(column(21)).astype(np.int64)
     if tubes.any():
         other_columns["filament"] = tubes
-    kinds, names_beside = np.rint(column(22)).astype(np.int64), classes_beside(path)
-    if not names_beside and len(set(kinds.tolist())) < 2:
-        classes = np.full(len(lines), reading.class_name, object)
-    else:
-        classes = named(kinds, names_beside)
-    tomograms = named(np.rint(column(20)).astype(np.int64), _tomograms(path), reading.tomogram)
+    numbers_of_tomograms, kinds = (np.rint(column(k)).astype(np.int64) for k in (20, 22))
+    tomograms, classes = tomogram_and_class(
+        path, numbers_of_tomograms, kinds, reading, _listed(path, reading)
+    )
     cc = column(10)
     score = cc if cc.any() else np.full(len(cc), np.nan)
     grids = {}
     if lines and all(len(cells) >= 36 for _, cells in lines):
-        sizes = dict(zip(tomograms.tolist(), column(36).tolist(), strict=True))
-        grids = {name: VoxelGrid((size,) * 3) for name, size in sizes.items() if size > 0}
+        edges = column(36)
+        grids = {n: stated_edge(path, n, edges[tomograms == n]) for n in dict.fromkeys(tomograms.tolist())}
     return on_frames(positions, tomograms, classes, score, other_columns, reading, grids)
 
 
-def _tomograms(table: Path) -> dict[int, str]:
-    from deepict_dask.io.exchange.companions import tomograms_beside
+def _listed(table: Path, reading: Reading) -> dict[int, str]:
+    """Give the names of tomograms by the files that the list of Dynamo names."""
     from deepict_dask.io.inputs import tomogram_name
 
-    if names := tomograms_beside(table):
-        return names
     listed = table.with_suffix(".doc")
     if not listed.is_file():
         return {}
-    return {k: tomogram_name(name) for k, name in number_map(listed.read_text("utf-8"), listed).items()}
+    names = number_map(reading.opening(listed).read_text("utf-8"), listed)
+    return {k: tomogram_name(name) for k, name in names.items()}

@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from deepict_dask.errors import FormatError, InputError, NeedsGridError
-from deepict_dask.io.exchange.export import ANY_CLASS, Export, Reading, numbers_of, plain_number
+from deepict_dask.io.exchange.export import ANY_CLASS, Export, numbers_of, plain_number
+from deepict_dask.io.exchange.reading import Reading, read_object
 from deepict_dask.io.exchange.table import on_frames
 from deepict_dask.particles import Particles, VoxelGrid, join
 
@@ -36,7 +36,7 @@ def write(export: Export, folder: Path) -> None:
         ratio = frame.voxel_size / frame.pixel_size
         pixels = (particles.positions - frame.shape // 2) * ratio
         kinds = export.numbers_of_classes(particles) - 1
-        scores = np.nan_to_num(particles.score)
+        scores = export.scores(particles)
         boxes = [
             [plain_number(x), plain_number(y), plain_number(z), _METHOD, plain_number(score), kind]
             for (z, y, x), score, kind in zip(pixels.tolist(), scores.tolist(), kinds.tolist(), strict=True)
@@ -69,7 +69,9 @@ def read(path: Path, reading: Reading) -> Particles:
         if not files:
             raise InputError(f"{path} holds no {FOLDER}/NAME{END}; give the folder of an EMAN2 project")
         return join([read(file, reading) for file in files])
-    content = _json(path)
+    content = read_object(reading.opening(path), "an info file of EMAN2")
+    if not isinstance(content.get("boxes_3d"), list):
+        raise FormatError(f"{path} has no boxes_3d; give an info file of EMAN2 with particles")
     name = path.name.removesuffix(END) if path.name.endswith(END) else path.stem
     boxes = content["boxes_3d"]
     try:
@@ -98,13 +100,3 @@ def read(path: Path, reading: Reading) -> Particles:
         score = np.full(len(score), np.nan)
     of_tomogram = replace(reading, tomogram=name)
     return on_frames(positions, np.full(len(kinds), name, object), classes, score, {}, of_tomogram)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} is not JSON ({error})") from None
-    if not isinstance(content, dict) or not isinstance(content.get("boxes_3d"), list):
-        raise FormatError(f"{path} has no boxes_3d; give an info file of EMAN2 with particles")
-    return content

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from deepict_dask.errors import FormatError, InputError
-from deepict_dask.io.exchange.companions import classes_beside, named, write_companions
-from deepict_dask.io.exchange.export import ANY_CLASS, Export, Reading, decimals
-from deepict_dask.io.exchange.table import on_frames
+from deepict_dask.io.exchange.companions import class_names, write_companions
+from deepict_dask.io.exchange.export import ANY_CLASS, Export, decimals
+from deepict_dask.io.exchange.reading import Reading
+from deepict_dask.io.exchange.table import on_frames, stated_edge
 from deepict_dask.particles import Particles, VoxelGrid, join
 
 MODEL_END, POINTS_END = ".mod", "_points.txt"
@@ -59,7 +60,7 @@ def write_models(export: Export, folder: Path) -> None:
         with (folder / f"{frame.name}{MODEL_END}").open("wb") as file:
             file.write(_MAGIC + header)
             for place, (name, _, chosen) in enumerate(objects):
-                points = chosen.positions + _center(export.first_voxel(np.nan))
+                points = chosen.positions + _center(export.geometry.first_voxel_or(np.nan))
                 file.write(_object(name, _COLORS[place % len(_COLORS)], radius))
                 file.write(b"CONT" + _CONTOUR.pack(len(points), 0, 0, 0))
                 file.write(points[:, ::-1].astype(">f4").tobytes())
@@ -78,7 +79,7 @@ def write_points(export: Export, folder: Path) -> None:
     for frame, particles in export.parts():
         with (folder / f"{frame.name}{POINTS_END}").open("w", encoding="ascii") as file:
             for _, number, chosen in export.by_class(particles):
-                points = chosen.positions + _center(export.first_voxel(np.nan))
+                points = chosen.positions + _center(export.geometry.first_voxel_or(np.nan))
                 z, y, x = (decimals(column) for column in points.T)
                 file.writelines(f"{number} 1 {a} {b} {c}\n" for a, b, c in zip(x, y, z, strict=True))
     write_companions(export, folder, tomograms=False)
@@ -99,7 +100,7 @@ def read_models(path: Path, reading: Reading) -> Particles:
     if path.is_dir():
         return _all(path, f"*{MODEL_END}", read_models, reading)
     positions, names, size = [], [], VoxelGrid()
-    for item in _model(path):
+    for item in _model(reading.opening(path)):
         if isinstance(item, _Model):
             size = item.grid
             continue
@@ -107,7 +108,7 @@ def read_models(path: Path, reading: Reading) -> Particles:
         positions.append(points)
         names += [name] * len(points)
     points = np.concatenate(positions) if positions else np.zeros((0, 3))
-    points = points - _center(reading.first_voxel(np.nan))
+    points = points - _center(reading.geometry.first_voxel_or(np.nan))
     classes = np.array(names, object)
     if set(names) <= {"", ANY_CLASS}:
         classes = np.full(len(names), reading.class_name, object)
@@ -125,7 +126,7 @@ def read_points(path: Path, reading: Reading) -> Particles:
     if path.is_dir():
         return _all(path, f"*{POINTS_END}", read_points, reading)
     rows, numbers = [], []
-    for k, line in enumerate(path.read_text("utf-8-sig").splitlines(), start=1):
+    for k, line in enumerate(reading.opening(path).read_text("utf-8-sig").splitlines(), start=1):
         cells = line.split()
         if not cells:
             continue
@@ -139,11 +140,8 @@ def read_points(path: Path, reading: Reading) -> Particles:
                 f"{path} holds {line!r:.80} in line {k}, where [object] [contour] x y z belong (3 to 5 numbers)"
             ) from None
         rows.append((z, y, x))
-    names_beside = classes_beside(path)
-    kinds = np.array(numbers, np.int64)
-    single = not names_beside and len(set(numbers)) < 2
-    classes = np.full(len(rows), reading.class_name, object) if single else named(kinds, names_beside)
-    points = np.array(rows, np.float64).reshape(-1, 3) - _center(reading.first_voxel(np.nan))
+    classes = class_names(path, np.array(numbers, np.int64), reading)
+    points = np.array(rows, np.float64).reshape(-1, 3) - _center(reading.geometry.first_voxel_or(np.nan))
     return _of_file(
         path.name.removesuffix(POINTS_END).removesuffix(".txt"), points, classes, reading, VoxelGrid()
     )
@@ -180,7 +178,7 @@ def _model(path: Path) -> Iterator[_Model | tuple[str, np.ndarray]]:
         # The shortest number that is this float32: 13.48, not 13.479999542.
         pixel, units = float(str(np.float32(header[21]))), header[22]
         meters = {0: 0.0, -10: 1.0, -9: 10.0}.get(units, 0.0)
-        size = (pixel * meters,) * 3 if pixel > 0 and meters else None
+        size = stated_edge(path, "", np.array([float(f"{pixel * meters:.9g}")])).voxel_size
         yield _Model(VoxelGrid(size, (n_z, n_y, n_x) if min(n_x, n_y, n_z) > 0 else None))
         at, name = 8 + _HEADER.size, ""
         while (word := data[at : at + 4]) != b"IEOF":

@@ -17,8 +17,9 @@ import numpy as np
 
 from deepict_dask.errors import FormatError
 from deepict_dask.io.exchange.companions import tomogram_and_class, write_companions
-from deepict_dask.io.exchange.export import Export, Reading, decimals
+from deepict_dask.io.exchange.export import Export, decimals
 from deepict_dask.io.exchange.orientation import angles_of, from_motl, to_motl
+from deepict_dask.io.exchange.reading import Reading
 from deepict_dask.io.exchange.table import on_frames
 from deepict_dask.io.formats.em import HEADER_BYTES, looks_like_em, open_em
 from deepict_dask.io.tables.columns import numbers, require
@@ -94,12 +95,12 @@ def _halfsets(particles: Particles, numbers: np.ndarray) -> list[str]:
 
 def _motls(export: Export):  # type: ignore[no-untyped-def]
     """Give frame, particles and the twenty values (n, 20) of each tomogram."""
-    first = export.first_voxel(1.0)
+    first = export.geometry.first_voxel_or(1.0)
     count = 0
     for frame, particles in export.parts():
         n = len(particles)
         rows = np.zeros((n, N_VALUES))
-        rows[:, 0] = np.nan_to_num(particles.score)
+        rows[:, 0] = export.scores(particles)
         rows[:, 3] = np.arange(count + 1, count + n + 1)
         rows[:, 4] = frame.number
         tube = particles.others.get("filament")
@@ -122,7 +123,7 @@ def read_em(path: Path, reading: Reading) -> Particles:
     FormatError
         If it is no EM file of 20 values per particle.
     """
-    head = path.open("rb").read(HEADER_BYTES)
+    head = reading.opening(path).open("rb").read(HEADER_BYTES)
     if not looks_like_em(head, path.stat().st_size) and path.stat().st_size != HEADER_BYTES:
         raise FormatError(f"{path} is not an EM file; give a motive list of 20 x N values")
     if path.stat().st_size == HEADER_BYTES:
@@ -142,7 +143,7 @@ def read_csv(path: Path, reading: Reading) -> Particles:
     """Read a list in a CSV without a header; FormatError if a row has not 20 numbers."""
     lines = [
         (k, line.split(","))
-        for k, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1)
+        for k, line in enumerate(reading.opening(path).read_text("utf-8-sig").splitlines(), 1)
         if line.strip()
     ]
     for k, cells in lines:
@@ -157,7 +158,7 @@ def read_csv(path: Path, reading: Reading) -> Particles:
 
 def read_stopgap(path: Path, reading: Reading) -> Particles:
     """Read a list of STOPGAP; FormatError if it has no block of that name."""
-    blocks = read_star(path)
+    blocks = read_star(reading.opening(path))
     table = blocks.get(BLOCK)
     if table is None:
         raise FormatError(
@@ -187,7 +188,7 @@ def _particles(
     path: Path, rows: np.ndarray, reading: Reading, other_columns: dict[str, np.ndarray] | None = None
 ) -> Particles:
     """Make particles of twenty values each."""
-    first = reading.first_voxel(1.0)
+    first = reading.geometry.first_voxel_or(1.0)
     # Shifts of refinement are how far the particle lies from where it was picked.
     positions = np.round(rows[:, 7:10] + rows[:, 10:13], 9)[:, ::-1] - first
     other_columns = dict(other_columns or {})
@@ -201,8 +202,7 @@ def _particles(
         path,
         np.rint(rows[:, 4]).astype(np.int64),
         np.rint(rows[:, 19]).astype(np.int64),
-        reading.tomogram,
-        reading.class_name,
+        reading,
     )
     score = rows[:, 0] if rows[:, 0].any() else np.full(len(rows), np.nan)
     return on_frames(positions, tomograms, classes, score, other_columns, reading)

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from deepict_dask.errors import InputError
-from deepict_dask.io.exchange.export import ANY_CLASS, Export, Reading, decimals
+from deepict_dask.io.exchange.export import ANY_CLASS, Export, decimals
 from deepict_dask.io.exchange.orientation import ANGLES, angles_of
+from deepict_dask.io.exchange.reading import Reading
 from deepict_dask.io.exchange.table import on_frames
 from deepict_dask.io.tables.columns import numbers, require
 from deepict_dask.io.tables.csv_table import read_cells
@@ -44,6 +45,9 @@ def write(export: Export, folder: Path) -> None:
 def read(path: Path, reading: Reading) -> Particles:
     """Read a file, ``NAME/CLASS.csv`` of one tomogram, or all of a folder.
 
+    In a folder of ``NAME/CLASS.csv`` the places say tomogram and class; ``--tomogram`` and ``--class`` name what a
+    single file holds, or files that lie side by side, of which nothing is sure.
+
     Raises
     ------
     FormatError
@@ -53,16 +57,24 @@ def read(path: Path, reading: Reading) -> Particles:
         files = sorted([*path.glob("*/*.csv")] or [*path.glob("*.csv")])
         if not files:
             raise InputError(f"{path} holds no NAME/CLASS.csv; give a file, or a folder of them")
-        return join([read(file, reading) for file in files])
-    table, lines = read_cells(path)
+        # Folders say the tomogram and files the class, where they lie as this program and napari's users lay them.
+        return join([_read(file, reading, by_place=file.parent != path) for file in files])
+    return _read(path, reading, by_place=False)
+
+
+def _read(path: Path, reading: Reading, *, by_place: bool) -> Particles:
+    """Read a file; ``by_place`` if it is one of ``NAME/CLASS.csv``, whose place is not overridden."""
+    table, lines = read_cells(reading.opening(path))
     require(path, AXES, list(table))
 
     def column(name: str, empty: float | None = None) -> np.ndarray:
         return numbers(path, name, table[name], lambda k: f"line {lines[k]}", empty=empty)
 
     n = len(lines)
-    tomogram = reading.tomogram or path.resolve().parent.name
-    kind = reading.class_name or ("" if path.stem in (ANY_CLASS, "points") else path.stem)
+    folder = path.resolve().parent.name
+    called = "" if path.stem in (ANY_CLASS, "points") else path.stem
+    tomogram = folder if by_place else reading.tomogram or folder
+    kind = (called or reading.class_name) if by_place else (reading.class_name or called)
     angles = {a: column(a) for a in ANGLES} if set(ANGLES) <= set(table) else {}
     return on_frames(
         np.stack([column(axis) for axis in AXES], axis=1),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from deepict_dask.io.exchange.export import Export, Reading
+from deepict_dask.io.exchange.export import Export
+from deepict_dask.io.exchange.reading import Reading
+from deepict_dask.io.exchange.table import frame_of
 from deepict_dask.io.tables import FORMATS, read_particles
 from deepict_dask.particles import Particles, join
 
@@ -28,16 +30,20 @@ def _everything(export: Export) -> Particles:
 
 
 def read(path: Path, reading: Reading) -> Particles:
-    """Read a table of this package, see `read_particles`."""
-    geometry = reading.geometry
-    particles = read_particles(path)
-    grids = {
-        name: geometry.frame(name, particles.grid_of(name)).grid
-        for name in particles.names("tomogram") or [""]
-    }
-    one = next(iter(grids.values()))
+    """Read a table of this package, see `read_particles`; positions become voxels of ``--voxel-size``."""
+    particles = read_particles(reading.opening(path))
+    positions, grids = particles.positions, {}
+    for name in particles.names("tomogram") or [""]:
+        frame, factor = frame_of(name, particles.grid_of(name), reading)
+        grids[name] = frame.grid
+        if (factor != 1).any():
+            positions[particles["tomogram"] == name] *= factor
+    one, (z, y, x) = next(iter(grids.values())), positions.T
     return replace(
         particles,
+        z=z,
+        y=y,
+        x=x,
         voxel_size=one.voxel_size,
         shape=one.shape,
         origin=one.origin,

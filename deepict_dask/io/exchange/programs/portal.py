@@ -17,9 +17,10 @@ import numpy as np
 
 from deepict_dask import __version__
 from deepict_dask.errors import FormatError, InputError
-from deepict_dask.io.exchange.export import Export, Reading, plain_number
+from deepict_dask.io.exchange.export import Export, plain_number
 from deepict_dask.io.exchange.frame import Frame
 from deepict_dask.io.exchange.orientation import angles_of, from_matrices, matrices
+from deepict_dask.io.exchange.reading import Reading, read_object
 from deepict_dask.io.exchange.table import on_frames
 from deepict_dask.particles import Particles, VoxelGrid, join
 
@@ -95,7 +96,7 @@ def read(path: Path, reading: Reading) -> Particles:
             raise InputError(f"{path} holds no .ndjson; give a file or folder of the CryoET Data Portal")
         return join([read(file, reading) for file in files])
     positions, turns, labels = [], [], []
-    for k, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for k, line in enumerate(reading.opening(path).read_text("utf-8").splitlines(), start=1):
         if not line.strip():
             continue
         try:
@@ -111,7 +112,7 @@ def read(path: Path, reading: Reading) -> Particles:
     stem = re.sub(
         r"_(point|orientedpoint|instancesegmentation|instancepoint)$", "", path.stem, flags=re.IGNORECASE
     )
-    about = _metadata_beside(path.with_name(f"{stem}.json"))
+    about = _metadata_beside(path.with_name(f"{stem}.json"), reading)
     name = str(
         about.get("annotation_object", {}).get("name") or reading.class_name or stem.rpartition("-")[0]
     )
@@ -136,9 +137,9 @@ def read(path: Path, reading: Reading) -> Particles:
     return replace(particles, label=np.array(labels, np.int64))
 
 
-def _metadata_beside(side: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(side.read_text("utf-8"))
-    except (OSError, ValueError):
+def _metadata_beside(side: Path, reading: Reading) -> dict[str, Any]:
+    """Read what lies beside the points; nothing where there is no such file, or it is not the portal's."""
+    if not side.is_file():
         return {}
-    return content if isinstance(content, dict) and isinstance(content.get("annotation_object"), dict) else {}
+    content = read_object(reading.opening(side), "metadata of the CryoET Data Portal")
+    return content if isinstance(content.get("annotation_object"), dict) else {}

@@ -23,11 +23,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from deepict_dask.errors import InputError
-from deepict_dask.io.exchange.export import Export, Reading, decimals
+from deepict_dask.errors import InputError, MissingFileError
+from deepict_dask.io.exchange.export import Export, decimals
 from deepict_dask.io.exchange.frame import Frame, Series
 from deepict_dask.io.exchange.orientation import ANGLES, angles_of
-from deepict_dask.io.exchange.tomograms_star import write_tomograms
+from deepict_dask.io.exchange.reading import Reading
+from deepict_dask.io.exchange.tomograms_star import file_of_project, read_tomograms, write_tomograms
 from deepict_dask.io.tables import star
 from deepict_dask.io.tables.columns import TableContext
 from deepict_dask.io.tables.star_text import loop_head, loop_rows, read_star, star_head, write_star
@@ -38,6 +39,7 @@ PARTICLES, TOMOGRAMS, OPTIMISATION = "particles.star", "tomograms.star", "optimi
 TOMOSTAR = ".tomostar"
 _RLN_ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _PARTICLE, _SUBSET, _GROUP = "rlnTomoParticleName", "rlnRandomSubset", "rlnOpticsGroup"
+_SET_PARTICLES, _SET_TOMOGRAMS = "rlnTomoParticlesFile", "rlnTomoTomogramsFile"
 # Of our own columns, the ones that RELION has a label for.
 _LABELS = {
     "tilt_prior": "rlnAngleTiltPrior",
@@ -59,7 +61,7 @@ def write_relion5(export: Export, folder: Path) -> None:
     tomograms = export.details.tomograms_star or below + TOMOGRAMS
     if not export.details.tomograms_star:
         write_tomograms(export.frames, folder / TOMOGRAMS)
-    columns = {"rlnTomoParticlesFile": [below + PARTICLES], "rlnTomoTomogramsFile": [tomograms]}
+    columns = {_SET_PARTICLES: [below + PARTICLES], _SET_TOMOGRAMS: [tomograms]}
     write_star(folder / OPTIMISATION, {"optimisation_set": columns})
 
 
@@ -225,7 +227,8 @@ def read(path: Path, reading: Reading) -> Particles:
     """Read a table of any dialect; positions become voxels of the tomogram.
 
     What the table says of its pixels holds; where the voxel size of the tomogram is another one (``--voxel-size``, the
-    comment of an export, ``--tomograms``), positions are expressed in it. Names lose ``.tomostar``.
+    comment of an export, ``--tomograms``), positions are expressed in it. Names lose ``.tomostar``. Of an optimisation set the
+    particles that it names are read, with the tomograms that it names unless ``--tomograms`` says others.
 
     Raises
     ------
@@ -234,7 +237,8 @@ def read(path: Path, reading: Reading) -> Particles:
     NeedsGridError
         If nothing says what positions are counted in.
     """
-    geometry, note = reading.geometry, star.read_note(path)
+    path, reading = _of_set(path, reading)
+    geometry, note = reading.geometry, star.read_note(reading.opening(path))
     center = geometry.center if geometry.center != "half" or not note.center else note.center
     grids = {
         name: geometry.frame(name, note.grids.get(name, VoxelGrid())).grid
@@ -260,9 +264,33 @@ def read(path: Path, reading: Reading) -> Particles:
             series = Series(
                 frame.name, pixel
             )  # pixels of another size, of which no project says how many there are
+        reading.say(
+            f"positions of {frame.name or 'the tomogram'} are counted in pixels of {pixel:g} A and were converted to voxels of "
+            f"{' x '.join(dict.fromkeys(f'{e:g}' for e in frame.voxel_size))} A"
+        )
         return replace(frame, series=series).from_unbinned(positions)
 
     return _each(particles, in_voxels, reading, note.grids)
+
+
+def _of_set(path: Path, reading: Reading) -> tuple[Path, Reading]:
+    """Give the table of particles that an optimisation set names, and its tomograms; another table as it is."""
+    columns = {name: cells for block in read_star(path).values() for name, cells in block.items()}
+    if _SET_PARTICLES not in columns:
+        return path, reading
+    reading.opening(path)
+    particles = file_of_project(path, columns[_SET_PARTICLES][0])
+    if not particles.is_file():
+        raise MissingFileError(
+            f"{path} names the particles {particles}, which are not there; give their table itself"
+        )
+    reading.say(f"{path.name} names the particles {particles}, which were read")
+    named = columns.get(_SET_TOMOGRAMS, [""])[0]
+    if reading.geometry.series or not named:
+        return particles, reading
+    tomograms = file_of_project(path, named)
+    series = read_tomograms(reading.opening(tomograms))
+    return particles, replace(reading, geometry=replace(reading.geometry, series=series))
 
 
 def _each(particles: Particles, change: Any, reading: Reading, grids: Any) -> Particles:
