@@ -12,7 +12,7 @@ from dask.delayed import delayed
 from deepict_dask.engine.execute import per_block
 from deepict_dask.engine.overlap import map_overlap
 from deepict_dask.engine.passes import again
-from deepict_dask.engine.shown import Holes
+from deepict_dask.engine.shown import holes_of
 from deepict_dask.engine.spectrum import global_statistics
 from deepict_dask.engine.stored import readable
 from deepict_dask.errors import InputError
@@ -144,7 +144,7 @@ def empty_blocks(source: Any, grid: BlockGrid, ignore_value: float) -> da.Array:
     dask.array.Array of object
         One bool per block.
     """
-    return per_block(_is_empty, da.from_array(Holes(source, ignore_value), chunks=grid.chunks, asarray=False))
+    return per_block(_is_empty, holes_of(source, ignore_value, grid.chunks))
 
 
 def usable_statistics(source: Any) -> Any:

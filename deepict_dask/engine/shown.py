@@ -92,6 +92,31 @@ class Holes:
         return "holes", normalize_token(self.source), self.value
 
 
+def holes_of(source: Any, value: float, chunks: Any) -> da.Array:
+    """Say where a tomogram has a value, lazily.
+
+    Parameters
+    ----------
+    source : dask.array.Array or stored array
+        Shape (z, y, x); bool, or `Holes`, where that is known already.
+    value : float
+        As for `is_value`.
+    chunks : tuple of tuple of int
+        Of the result.
+
+    Returns
+    -------
+    dask.array.Array of bool, shape (z, y, x)
+    """
+    source = readable(source)
+    if not isinstance(source, da.Array):
+        holes = source if isinstance(source, Holes) else Holes(source, value)
+        return da.from_array(holes, chunks=chunks, asarray=False)
+    if source.dtype != bool:
+        source = source.map_blocks(_is_value, value=value, dtype=bool, meta=np.empty((0, 0, 0), bool))
+    return source.rechunk(chunks)
+
+
 def conditioned(source: Any, conditioning: Any) -> Any:
     """Show a tomogram as a `Conditioning` does, lazily.
 
@@ -134,14 +159,7 @@ def with_holes(made: da.Array, source: Any, value: float) -> da.Array:
     value : float
         What was left out, see `deepict_dask.kernels.conditioning.marked`.
     """
-    source = readable(source)
-    if isinstance(source, da.Array):
-        where = source.map_blocks(_is_value, value=value, dtype=bool, meta=np.empty((0, 0, 0), bool))
-        where = where if source.dtype != bool else source
-        where = where.rechunk(made.chunks)
-    else:
-        holes = source if isinstance(source, Holes) else Holes(source, value)
-        where = da.from_array(holes, chunks=made.chunks, asarray=False)
+    where = holes_of(source, value, made.chunks)
     return da.map_blocks(marked, made, where, value=value, dtype=made.dtype, meta=made._meta)
 
 

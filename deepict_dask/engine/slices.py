@@ -12,10 +12,9 @@ import numpy as np
 from deepict_dask.engine.overlap import map_overlap
 from deepict_dask.engine.passes import again
 from deepict_dask.engine.segment import Predict, segment, usable_statistics
-from deepict_dask.engine.shown import Holes, conditioned
+from deepict_dask.engine.shown import conditioned, holes_of
 from deepict_dask.engine.stored import readable
 from deepict_dask.geometry import BlockGrid, Shape, block_grid
-from deepict_dask.kernels.conditioning import is_value
 from deepict_dask.kernels.probability import quantize
 from deepict_dask.kernels.slices import (
     TILE_CROP,
@@ -136,13 +135,7 @@ def segment_slices(
     if ignore_value is None:
         return smoothed
     # Smoothing carries probabilities into voxels that are left out, where nothing is.
-    source = readable(source)
-    if isinstance(source, da.Array):
-        source = again(source, mean)
-        holes = source.map_blocks(is_value, value=ignore_value, dtype=bool, meta=np.empty((0, 0, 0), bool))
-        holes = holes.rechunk(grid.chunks)
-    else:
-        holes = da.from_array(Holes(source, ignore_value), chunks=grid.chunks, asarray=False)
+    holes = holes_of(again(readable(source), mean), ignore_value, grid.chunks)
     return da.map_blocks(_without, smoothed, holes, dtype=smoothed.dtype, meta=smoothed._meta)
 
 
