@@ -184,6 +184,9 @@ def import_(context: click.Context, /, **options: Any) -> None:
     "--top", type=int, metavar="N", help="So many of the best-scored stay in each tomogram and class."
 )
 @click.option("--voxel-size", metavar="N or Z,Y,X", help="In A; overrides what the tables say.")
+@click.option(
+    "--shape", metavar="Z,Y,X", help="Of the tomograms, in voxels, for --mask where the tables do not say."
+)
 @OVERWRITE
 @click.pass_context
 def clean(context: click.Context, /, **options: Any) -> None:

@@ -10,6 +10,7 @@ import click
 
 from deepict_dask.cli.terminal import print_table
 from deepict_dask.errors import InputError
+from deepict_dask.geometry import Shape
 from deepict_dask.io.location import Location
 from deepict_dask.tomogram import axes_of, per_axis
 
@@ -27,24 +28,28 @@ def geometry_of(
     """Make what the options say of voxels, pixels and origins; InputError where they are no numbers."""
     from deepict_dask.io.exchange import Geometry
 
-    edges = None
-    if shape is not None:
-        try:
-            z, y, x = (int(n) for n in axes_of(shape))
-        except ValueError:
-            z = y = x = 0
-        if min(z, y, x) < 1:
-            raise InputError(f"--shape is three whole numbers as z,y,x, not {shape!r:.100}")
-        edges = (z, y, x)
     return Geometry(
         voxel_size=None if voxel_size is None else per_axis(voxel_size, "--voxel-size"),
-        shape=edges,
+        shape=_shape_of(shape),
         pixel_size=pixel_size,
         binning=binning,
         first_voxel=None if first_voxel is None else float(first_voxel),
         center=center,  # type: ignore[arg-type]
         offset=(0.0, 0.0, 0.0) if offset is None else per_axis(offset, "--offset", signed=True),
     )
+
+
+def _shape_of(shape: str | None) -> Shape | None:
+    """Read ``--shape``; InputError where it is not three whole numbers."""
+    if shape is None:
+        return None
+    try:
+        z, y, x = (int(n) for n in axes_of(shape))
+    except ValueError:
+        z = y = x = 0
+    if min(z, y, x) < 1:
+        raise InputError(f"--shape is three whole numbers as z,y,x, not {shape!r:.100}")
+    return z, y, x
 
 
 def export_particles(
@@ -157,6 +162,7 @@ def clean_tables(
     abc: str | None,
     direction: str | None,
     voxel_size: str | None,
+    shape: str | None,
     overwrite: bool,
     **rules: Any,
 ) -> None:
@@ -173,6 +179,7 @@ def clean_tables(
         ),
         class_name=class_name,
         voxel_size=None if voxel_size is None else per_axis(voxel_size, "--voxel-size"),
+        shape=_shape_of(shape),
         overwrite=overwrite,
     )
     if quiet:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from deepict_dask.errors import InputError
+from deepict_dask.geometry import Shape
 from deepict_dask.io.location import Location
 from deepict_dask.io.tables import split_name
 from deepict_dask.io.tables.files import Table, find_tables, read_tables
 from deepict_dask.kernels.deduplication import best_first, check_semi_axes, deduplicate
 from deepict_dask.names import check_name
 from deepict_dask.particles import Particles, Triple, VoxelGrid, join
+from deepict_dask.provenance import FileInput
 from deepict_dask.scoring.write_table import made_of, write_table
-from deepict_dask.stages.mask import Mask, open_mask
-from deepict_dask.tomogram import Grid
+from deepict_dask.stages.contents import file_of
+from deepict_dask.stages.mask import Mask, mask_grid, open_mask
+from deepict_dask.tomogram import Grid, same_voxel_size
 
 # Voxels of a mask that are read together.
 _TILE = (32, 256, 256)
@@ -211,6 +215,7 @@ def clean(
     *,
     class_name: str | None = None,
     voxel_size: Triple | None = None,
+    shape: Shape | None = None,
     overwrite: bool = False,
 ) -> list[Cleaned]:
     """Clean tables, or run folders, tomogram by tomogram and class by class.
@@ -228,6 +233,8 @@ def clean(
         Only this class.
     voxel_size : (float, float, float), optional
         In A; overrides what the tables say.
+    shape : (int, int, int), optional
+        Of the tomograms, (z, y, x) voxels; overrides what the tables say. A mask must lie on them.
     overwrite : bool
         Whether a table made of other tables or with other rules, or by somebody else, may be replaced.
 
@@ -250,19 +257,28 @@ def clean(
             by_tomogram.setdefault(table.tomogram, []).append(table)
     cleaned: list[Cleaned] = []
     parts: list[Particles] = []
+    masks: dict[str, FileInput] = {}
     is_table = split_name(output.name)[1] is not None
     for name in sorted(by_tomogram):
-        for one in _classes(by_tomogram[name], class_name, voxel_size):
-            inside = None if rules.mask is None else _inside(rules.mask, name, one)
+        mask = None
+        for one in _classes(by_tomogram[name], class_name, voxel_size, shape):
+            if rules.mask is not None and mask is None:
+                mask = _open(rules.mask, name, one)
+                masks[name] = mask.file
+            inside = None if mask is None else mask.inside
             kept, removed = clean_particles(one, rules, inside)
             parts.append(kept)
             cleaned.append(Cleaned(name, one.class_name, len(one), len(kept), removed, output))
     if not parts:
         raise InputError(f"there are no particles of class {class_name!r} in {', '.join(map(str, tables))}")
     settings = {**asdict(rules), "class": class_name, "voxel_size": voxel_size}
+    if shape is not None:
+        settings["shape"] = shape
     files = [Location.of(t.path) for members in by_tomogram.values() for t in members]
     if is_table:
         made_by = made_of("clean", list(dict.fromkeys(files)), settings)
+        for name, file in masks.items():
+            made_by = made_by.with_file(f"mask of {name}", file)
         write_table(join(parts), output, made_by, overwrite=overwrite)
         return cleaned
     several = {c.tomogram for c in cleaned if sum(d.tomogram == c.tomogram for d in cleaned) > 1}
@@ -273,34 +289,91 @@ def clean(
         table_place = output.join(check_name(about.tomogram, "a tomogram of the tables"), f"{stem}.csv")
         of_tomogram = dict.fromkeys(Location.of(t.path) for t in by_tomogram[about.tomogram])
         made_by = made_of("clean", list(of_tomogram), {**settings, "class": about.class_name})
+        if about.tomogram in masks:
+            made_by = made_by.with_file("mask", masks[about.tomogram])
         write_table(part, table_place, made_by, overwrite=overwrite)
         placed.append(replace(about, path=table_place))
     return placed
 
 
-def _classes(tables: Sequence[Table], class_name: str | None, edges: Triple | None) -> list[Particles]:
+def _classes(
+    tables: Sequence[Table], class_name: str | None, edges: Triple | None, shape: Shape | None
+) -> list[Particles]:
     """Read the particles of one tomogram, class by class."""
-    united = join(read_tables(tables, VoxelGrid(edges)))
+    united = join(read_tables(tables, VoxelGrid(edges, shape)))
     if edges is not None:
         united = replace(united, voxel_size=edges)
+    if shape is not None:
+        united = replace(united, shape=shape)
     names = united.names("class") or [united.class_name]
     if class_name is not None:
         names = [name for name in names if name == class_name]
     return [united.of_class(name) for name in sorted(names)]
 
 
-def _inside(path: str, name: str, particles: Particles) -> Callable[[np.ndarray], np.ndarray]:
-    """Open a mask of a tomogram; gives what tells of positions whether they lie in it."""
+@dataclass(frozen=True)
+class _TomogramMask:
+    """A mask of one tomogram: what it is, and what tells of positions (n, 3) in voxels whether they lie in it."""
+
+    file: FileInput
+    inside: Callable[[np.ndarray], np.ndarray]
+
+
+def _open(path: str, name: str, particles: Particles) -> _TomogramMask:
+    """Open a mask of a tomogram.
+
+    Raises
+    ------
+    InputError
+        If it lies on another grid than the tomogram, or nothing says that it does not.
+    """
     grid = particles.grid_of(name)
-    shape = grid.shape
     place = path.replace("{name}", name)
+    shape = grid.shape
     if shape is None:
         from deepict_dask.io.source import open_source
 
-        shape = open_source(place).shape
+        of_mask = mask_grid(open_source(place))
+        if None in (grid.voxel_size, of_mask.voxel_size) or not same_voxel_size(
+            grid.voxel_size,  # type: ignore[arg-type]
+            of_mask.voxel_size,  # type: ignore[arg-type]
+        ):
+            raise InputError(
+                f"the mask {place} has {of_mask}, and nothing says that the positions of {name} are counted in these voxels; give the "
+                "tomogram's size with --shape Z,Y,X"
+            )
+        shape = of_mask.shape
     own = Grid(shape, grid.voxel_size)
-    _, mask = open_mask(place, own, own, what="the mask")
-    return lambda positions: inside_mask(mask, positions)
+    source, mask = open_mask(place, own, own, what="the mask")
+    file = replace(file_of(source), checksum=_checksum(mask))
+
+    def inside(positions: np.ndarray) -> np.ndarray:
+        if grid.shape is None:
+            _check_within(mask, name, positions)
+        return inside_mask(mask, positions)
+
+    return _TomogramMask(file, inside)
+
+
+def _checksum(mask: Mask) -> str:
+    """Give the digest of what is inside, slab by slab: how the file stores it decides nothing."""
+    digest = hashlib.sha256(repr(mask.shape).encode())
+    for z in range(0, mask.shape[0], _TILE[0]):
+        slab = mask[slice(z, min(z + _TILE[0], mask.shape[0])), slice(None), slice(None)]
+        digest.update(np.ascontiguousarray(slab).tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _check_within(mask: Mask, name: str, positions: np.ndarray) -> None:
+    """Refuse positions beyond a mask whose voxels were taken for those of the tomogram."""
+    voxels = np.floor(positions + 0.5)
+    beyond = ((voxels < 0) | (voxels >= np.asarray(mask.shape))).any(axis=1)
+    if beyond.any():
+        worst = ", ".join(f"{v:g}" for v in positions[int(np.argmax(beyond))])
+        raise InputError(
+            f"{mask.name} has {' x '.join(map(str, mask.shape))} voxels, and {int(beyond.sum())} particles of {name} lie beyond it "
+            f"(z, y, x: {worst}), so it is of another grid; give the tomogram's size with --shape Z,Y,X"
+        )
 
 
 def inside_mask(mask: Mask, positions: np.ndarray) -> np.ndarray:

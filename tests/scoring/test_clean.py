@@ -189,3 +189,41 @@ def test_no_rule_is_not_a_number(rule):
     """Nothing is above or below NaN, so all particles would go."""
     with pytest.raises(InputError, match="nan"):
         Rules(**{rule: float("nan")})
+
+
+def test_the_voxels_of_a_mask_are_an_input(folder):
+    run, mask = str(folder / "run"), str(folder / "mask_{name}.mrc")
+    for out in ("all.csv", "each"):
+        clean([run], str(folder / out), Rules(mask=mask))
+        clean([run], str(folder / out), Rules(mask=mask))  # the same again is kept
+    other = np.zeros((30, 40, 51), "i1")
+    other[:10] = 1
+    write_mrc(folder / "mask_TS_2.mrc", other, 10.0)
+    with pytest.raises(OutputExistsError, match="another mask of TS_2"):
+        clean([run], str(folder / "all.csv"), Rules(mask=mask))
+    with pytest.raises(OutputExistsError, match="TS_2.*particles_fas.csv was made with another mask"):
+        clean([run], str(folder / "each"), Rules(mask=mask))
+    clean([run], str(folder / "all.csv"), Rules(mask=mask), overwrite=True)
+    assert (np.floor(read_particles(folder / "all.csv").of_tomogram("TS_2").z + 0.5) < 10).all()
+
+
+def test_a_mask_on_a_grid_that_nobody_states_is_refused(tmp_path):
+    inside = np.ones((30, 40, 50), "i1")
+    mask = str(write_mrc(tmp_path / "mask.mrc", inside, 10.0))
+    table = tmp_path / "plain.csv"
+    table.write_text("tomogram,z,y,x\nTS_1,1,2,3\nTS_1,29,39,60\n")
+    given, out, rules = [str(table)], str(tmp_path / "c.csv"), Rules(mask=mask)
+    with pytest.raises(InputError, match=r"mask.mrc has 30 x 40 x 50 .* nothing says that .* TS_1 .*--shape"):
+        clean(given, out, rules)
+    with pytest.raises(InputError, match="nothing says that"):
+        clean(given, out, rules, voxel_size=(5.0,) * 3)
+    with pytest.raises(InputError, match=r"1 particles of TS_1 lie beyond it \(z, y, x: 29, 39, 60\)"):
+        clean(given, out, rules, voxel_size=(10.0,) * 3)
+    with pytest.raises(InputError, match="the mask .* has 30 x 40 x 50 voxels"):
+        clean(given, out, rules, shape=(60, 80, 100))
+    # On the tomogram's own voxels what lies beyond is outside, as ever.
+    assert [c.n_particles for c in clean(given, out, rules, shape=(30, 40, 50))] == [1]
+    table.write_text("tomogram,z,y,x\nTS_1,1,2,3\n")
+    assert [c.n_particles for c in clean(given, str(tmp_path / "d.csv"), rules, voxel_size=(10.0,) * 3)] == [
+        1
+    ]
