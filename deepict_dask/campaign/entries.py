@@ -45,6 +45,8 @@ class Entry:
         What else the table says of it.
     folder : str
         Of the table, which paths in it are relative to; empty where there is none.
+    warnings : tuple of str
+        What the user should know of how the table was understood.
     """
 
     path: str
@@ -52,6 +54,7 @@ class Entry:
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     metadata: Mapping[str, Plain] = field(default_factory=dict)
     folder: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def find_entries(
@@ -101,7 +104,7 @@ def _of_row(row: TomogramRow) -> Entry:
             at = _beside(str(value), row.folder) if column in _PATHS else value
             overrides.setdefault(section, {})[column] = at
     path = find_inputs([row.path])[0].path if row.is_found else row.path
-    return Entry(path, row.name, overrides, as_metadata(cells), row.folder)
+    return Entry(path, row.name, overrides, as_metadata(cells), row.folder, row.warnings)
 
 
 def overrides_of(entries: Sequence[Entry]) -> dict[str, Any]:

@@ -162,6 +162,7 @@ def plan_run(
         for other in settings.tomograms
         if other not in names
     ]
+    warnings += [sentence for entry in entries for sentence in entry.warnings]
     networks = OpenNetworks()
     plans: list[PlannedTomogram] = []
     failed = []

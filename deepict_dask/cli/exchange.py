@@ -116,7 +116,8 @@ def export(context: click.Context, /, **options: Any) -> None:
     napari       NAME/CLASS.csv; voxels
     parquet      one table of all (csv: as CSV); our own columns
 
-    Files are written all or none, and nothing that this program did not write is replaced.
+    Files are written all or none, and nothing that this program did not write is replaced. dynamo, tom, stopgap and eman2 have no
+    word for an unknown score: they get 0 where no particle has one, and refuse tables of which only some have.
     """  # noqa: D301
     from deepict_dask.cli.exchanging import export_particles
 
@@ -141,8 +142,8 @@ def export(context: click.Context, /, **options: Any) -> None:
 def import_(context: click.Context, /, **options: Any) -> None:
     """Read particles of other programs into a table of this one.
 
-    TABLE is a file, or a folder of programs that have one file per tomogram. Positions become voxels of
-    --voxel-size where a file counts in others. The table serves as truth, for training, or to be exported again.
+    TABLE is a file, or a folder of programs that have one file per tomogram; of RELION's optimisation_set.star the particles are
+    read that it names. Positions become voxels of --voxel-size where a file says that it counts in others. The table serves as truth, for training, or to be exported again.
     """
     from deepict_dask.cli.exchanging import import_particles
 

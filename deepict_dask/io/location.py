@@ -213,6 +213,22 @@ class Location:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise MissingFileError(f"{self} does not exist, or is not a file") from error
 
+    def read_ends(self, n_bytes: int) -> tuple[bytes, bytes]:
+        """Read the first and the last bytes of a file, which may be the same ones.
+
+        Raises
+        ------
+        MissingFileError
+            If there is none.
+        """
+        try:
+            with self.local_path().open("rb") as file:
+                head = file.read(n_bytes)
+                file.seek(max(0, file.seek(0, os.SEEK_END) - n_bytes))
+                return head, file.read(n_bytes)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise MissingFileError(f"{self} does not exist, or is not a file") from error
+
     def read_text(self) -> str:
         """Read a whole file of UTF-8; FormatError if it is none."""
         try:

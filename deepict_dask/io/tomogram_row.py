@@ -25,6 +25,8 @@ class TomogramRow:
         Of the table.
     is_found : bool
         Whether something is at the path.
+    warnings : tuple of str
+        What the user should know of how the row came about; what concerns all rows is with the first.
     """
 
     path: str
@@ -33,3 +35,4 @@ class TomogramRow:
     place: str
     folder: str
     is_found: bool
+    warnings: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ The tilt series is ``NAME.mrc`` (or ``.st``) in the same folder; its header has 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from deepict_dask.errors import InputError
@@ -17,6 +17,7 @@ from deepict_dask.io.projects.series import row_of
 from deepict_dask.io.tomogram_row import TomogramRow
 
 _END = "_Vol.mrc"
+_HALVES = ("_EVN", "_ODD")
 
 
 def is_project(folder: Path) -> bool:
@@ -25,10 +26,27 @@ def is_project(folder: Path) -> bool:
 
 
 def rows(folder: Path) -> Iterator[TomogramRow]:
-    """Give a row per tomogram that has an alignment."""
-    for name in sorted(_names(folder)):
+    """Give a row per tomogram that has an alignment; those without are named in a warning."""
+    names = sorted(_names(folder))
+    warnings = _left_out(folder, names)
+    for name in names:
         file = folder / f"{name}{_END}"
-        yield row_of(str(file), Series(name, _pixel_size(folder, name)), str(file), folder)
+        yield row_of(str(file), Series(name, _pixel_size(folder, name)), str(file), folder, warnings=warnings)
+
+
+def _left_out(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Say which tomograms have no alignment, halves of others not being meant."""
+    taken = {f"{name}{half}" for name in names for half in ("", *_HALVES)}
+    others = sorted(
+        file.name for file in folder.glob(f"*{_END}") if file.name.removesuffix(_END) not in taken
+    )
+    if not others:
+        return ()
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    return (
+        f"{folder} has no alignment NAME.aln of {', '.join(others[:5])}{more}, so these are left out; give them by their "
+        "paths to take them too",
+    )
 
 
 def _names(folder: Path) -> Iterator[str]:

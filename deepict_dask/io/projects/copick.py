@@ -16,19 +16,19 @@ _PLACE = re.compile(r"VoxelSpacing(?P<size>[0-9.]+)$")
 
 
 def rows(config: Path, chosen: str = "") -> Iterator[TomogramRow]:
-    """Give a row per run.
+    """Give a row per run; runs without a tomogram of the kind are named in a warning.
 
     Parameters
     ----------
     config : Path
         ``config.json``.
     chosen : str
-        Voxel spacing and type, ``10.000/wbp``; needed where there are several.
+        Voxel spacing and type, ``10/wbp``, or one of them; needed where the project has several kinds.
 
     Raises
     ------
     InputError
-        If there is no tomogram on this machine, or several of one run.
+        If there is no tomogram on this machine, or there are several kinds: they are not mixed.
     """
     found: dict[str, dict[str, Path]] = {}
     for root in _roots(config):
@@ -38,19 +38,48 @@ def rows(config: Path, chosen: str = "") -> Iterator[TomogramRow]:
                 continue  # features of tomograms are called TYPE_NAME_features
             found.setdefault(file.parent.parent.name, {})[f"{place['size']}/{file.stem}"] = file
     kinds = sorted({kind for files in found.values() for kind in files})
-    if chosen:
-        found = {run: {chosen: files[chosen]} for run, files in found.items() if chosen in files}
-    if not found:
+    fitting = [kind for kind in kinds if _fits(kind, chosen)]
+    if not fitting:
         about = f"; there are {', '.join(kinds)}" if kinds else " in a folder of this machine"
         raise InputError(f"the copick project {config} has no tomograms {chosen}{about}")
+    if len(fitting) > 1:
+        most = max(len([kind for kind in files if kind in fitting]) for files in found.values())
+        about = f"up to {most} tomograms per run" if most > 1 else "different tomograms in different runs"
+        raise InputError(
+            f"the copick project {config} has {about}; choose one kind, such as '{config}#{fitting[0]}' (there are "
+            f"{', '.join(fitting)})"
+        )
+    kind = fitting[0]
+    missing = [run for run, files in found.items() if kind not in files]
+    warnings: tuple[str, ...] = ()
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        warnings = (
+            f"{', '.join(missing[:5])}{more} of {config} have no tomogram {kind} and are left out; there are {', '.join(kinds)}",
+        )
     for run, files in found.items():
-        if len(files) > 1:
-            raise InputError(
-                f"the run {run} of {config} has {len(files)} tomograms; choose one kind, such as '{config}#{next(iter(files))}' "
-                f"(there are {', '.join(kinds)})"
-            )
-        file = next(iter(files.values()))
-        yield row_of(str(file), Series(run), str(file), config.parent)
+        if kind in files:
+            yield row_of(str(files[kind]), Series(run), str(files[kind]), config.parent, warnings=warnings)
+
+
+def _fits(kind: str, chosen: str) -> bool:
+    """Tell whether a kind is the chosen one; spacings are compared as numbers, and either part may be left out.
+
+    >>> _fits("10.000/wbp", "10/wbp"), _fits("10.000/wbp", "wbp"), _fits("10.000/wbp", "5")
+    (True, True, False)
+    """
+    size, _, name = kind.partition("/")
+    first, has_both, second = chosen.partition("/")
+    if not has_both:
+        return not chosen or chosen == name or _number(chosen) == float(size)
+    return _number(first) == float(size) and second == name
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _roots(config: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deepict_dask.errors import FormatError
-from deepict_dask.io.exchange.tomograms_star import NAME, read_block, read_tomograms
+from deepict_dask.io.exchange.tomograms_star import NAME, file_of_project, read_block, read_tomograms
 from deepict_dask.io.projects.series import row_of
 from deepict_dask.io.tables.columns import first_of
 from deepict_dask.io.tomogram_row import TomogramRow
@@ -28,7 +28,7 @@ def rows(path: Path) -> Iterator[TomogramRow]:
     Raises
     ------
     FormatError
-        If the file lists no reconstructed tomograms.
+        If the file lists no reconstructed tomograms, or a row names none.
     """
     table = read_block(path)
     column = first_of(_TOMOGRAMS, table)
@@ -37,23 +37,28 @@ def rows(path: Path) -> Iterator[TomogramRow]:
             f"{path} lists tilt series without tomograms (no column {_TOMOGRAMS[0]}); give the tomograms.star of a job that has "
             "reconstructed them"
         )
+    warnings: tuple[str, ...] = ()
+    if column == _TOMOGRAMS[-1]:
+        warnings = (
+            f"{path} lists no whole tomograms, so the first halves ({column}) are taken, which have more noise; reconstruct "
+            "whole ones, or name the files themselves",
+        )
     series = read_tomograms(path)
     for k, (name, file) in enumerate(zip(table[NAME], table[column], strict=True), start=1):
+        if not file.strip() or file.strip().lower() in ("none", "null"):
+            raise FormatError(
+                f"row {k} of {path} ({name}) names no tomogram in {column}; reconstruct it, or take the row out"
+            )
         known = series[name]
         size = None
         if known.pixel_size is not None and known.binning is not None:
             size = float(f"{known.pixel_size * known.binning:.9g}")
-        full = _found(path, file)
         yield row_of(
-            full, known, f"row {k} of {path}", path.parent, voxel_size=size, star=os.path.abspath(path)
+            str(file_of_project(path, file)),
+            known,
+            f"row {k} of {path}",
+            path.parent,
+            voxel_size=size,
+            star=os.path.abspath(path),
+            warnings=warnings,
         )
-
-
-def _found(star: Path, file: str) -> str:
-    """Find a file of a project: from the working directory, else from the first folder above the list that has it."""
-    if os.path.isabs(file):
-        return file
-    for folder in (Path.cwd(), *star.absolute().parents):
-        if os.path.lexists(folder / file):
-            return str(folder / file)
-    return os.path.abspath(file)

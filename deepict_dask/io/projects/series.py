@@ -20,7 +20,14 @@ SERIES_COLUMNS = (
 
 
 def row_of(
-    path: str, series: Series, place: str, folder: Path, *, voxel_size: float | None = None, star: str = ""
+    path: str,
+    series: Series,
+    place: str,
+    folder: Path,
+    *,
+    voxel_size: float | None = None,
+    star: str = "",
+    warnings: tuple[str, ...] = (),
 ) -> TomogramRow:
     """Make a row of a table of tomograms of what a project says.
 
@@ -38,6 +45,8 @@ def row_of(
         Of the tomogram in A, where the project says another than may be in the file.
     star : str
         RELION's list of tomograms.
+    warnings : tuple of str
+        What the user should know of how the project was understood.
     """
     cells: dict[str, Any] = {} if voxel_size is None else {"voxel_size": voxel_size}
     if series.pixel_size is not None:
@@ -49,7 +58,7 @@ def row_of(
     if star:
         cells["tomograms_star"] = star
     name = check_name(series.name, f"the tomogram of {place}")
-    return TomogramRow(path, name, cells, place, str(folder.absolute()), os.path.lexists(path))
+    return TomogramRow(path, name, cells, place, str(folder.absolute()), os.path.lexists(path), warnings)
 
 
 def series_of(name: str, cells: Mapping[str, Any]) -> Series | None:

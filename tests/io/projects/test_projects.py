@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import mrcfile
 import numpy as np
@@ -67,6 +68,27 @@ def test_relion5(tmp_path, tomogram, monkeypatch):
         find_entries([str(tmp_path / "p.star")])
 
 
+def test_relion5_rows_without_a_tomogram_and_halves(tmp_path, tomogram):
+    paths = ["Tomograms/job063/tomograms/rec_TS_01.mrc", ""]
+    star = relion(tmp_path, tomogram, rlnTomoReconstructedTomogram=paths)
+    text = star.read_text()
+    with pytest.raises(
+        FormatError,
+        match=r"row 2 of .*tomograms.star \(TS_2\) names no tomogram in rlnTomoReconstructedTomogram",
+    ):
+        find_entries([str(star)])
+    star.write_text(
+        text.replace("rlnTomoReconstructedTomogram", "rlnTomoReconstructedTomogramHalf1").replace(
+            '""', paths[0]
+        )
+    )
+    entries = find_entries([str(star)])
+    assert (
+        len(entries) == 2
+        and "the first halves (rlnTomoReconstructedTomogramHalf1) are taken" in entries[0].warnings[0]
+    )
+
+
 SETTINGS = """<?xml version="1.0" encoding="utf-8"?>
 <Settings>
   <Import><Param Name="PixelSize" Value="1.25" /><Param Name="BinTimes" Value="1" /></Import>
@@ -110,6 +132,10 @@ def test_aretomo3(tmp_path, tomogram):
     assert [e.name for e in entries] == ["Position_1", "Position_2"]
     assert entries[1].path.endswith("Position_2_Vol.mrc")
     assert entries[0].metadata["tilt_series_pixel_size"] == 1.35
+    assert not entries[0].warnings
+    write_mrc(tmp_path / "Position_3_Vol.mrc", tomogram, 10.0)
+    warnings = find_entries([str(tmp_path)])[0].warnings
+    assert len(warnings) == 1 and "of Position_3_Vol.mrc, so these are left out" in warnings[0]
     (tmp_path / "Position_1.mrc").write_bytes(b"no stack")
     assert "tilt_series_pixel_size" not in find_entries([str(tmp_path)])[0].metadata
 
@@ -127,9 +153,37 @@ def test_copick(tmp_path):
     entries = find_entries([f"{config}#10.000/wbp"])
     assert [e.name for e in entries] == ["TS_01", "TS_2"]
     assert entries[0].path == str(static / "ExperimentRuns" / "TS_01" / "VoxelSpacing10.000" / "wbp.zarr")
-    with pytest.raises(InputError, match=r"has 3 tomograms; choose one kind, such as '.*#"):
+    with pytest.raises(
+        InputError, match=r"up to 3 tomograms per run; choose one kind, such as '.*#10.000/denoised'"
+    ):
         find_entries([str(config)])
-    with pytest.raises(InputError, match=r"no tomograms 7/wbp; there are 10.000/denoised"):
+    # Spacings are numbers, and either part may be enough.
+    wbp = [e.path for e in entries]
+    assert [e.path for e in find_entries([f"{config}#10/wbp"])] == wbp
+    assert [e.path for e in find_entries([f"{config}#denoised"])] == [
+        p.replace("wbp", "denoised") for p in wbp
+    ]
+    assert [e.path for e in find_entries([f"{config}#5.0"])] == [p.replace("10.000", "5.000") for p in wbp]
+    with pytest.raises(InputError, match=r"up to 2 tomograms per run.*10.000/wbp, 5.000/wbp\)"):
+        find_entries([f"{config}#wbp"])
+    # Runs that lack the kind are named.
+    assert not entries[0].warnings
+    shutil.rmtree(wbp[1])
+    left = find_entries([f"{config}#10/wbp"])
+    assert [e.name for e in left] == ["TS_01"]
+    assert "TS_2 of" in left[0].warnings[0] and "have no tomogram 10.000/wbp" in left[0].warnings[0]
+    # Different kinds in different runs are not mixed.
+    for run, kind in (
+        ("TS_01", "VoxelSpacing10.000/denoised"),
+        ("TS_01", "VoxelSpacing5.000/wbp"),
+        ("TS_2", "VoxelSpacing5.000/wbp"),
+    ):
+        shutil.rmtree(static / "ExperimentRuns" / run / f"{kind}.zarr")
+    with pytest.raises(
+        InputError, match=r"different tomograms in different runs; .*10.000/denoised, 10.000/wbp"
+    ):
+        find_entries([str(config)])
+    with pytest.raises(InputError, match=r"no tomograms 7/wbp; there are 10.000/denoised, 10.000/wbp"):
         find_entries([f"{config}#7/wbp"])
     config.write_text(json.dumps({"pickable_objects": objects, "static_root": "s3://bucket/x"}))
     with pytest.raises(InputError, match="in a folder of this machine"):
