@@ -117,7 +117,7 @@ def import_particles(
     **geometry: Any,
 ) -> None:
     """Import, and say what came of it."""
-    from deepict_dask.scoring.export import import_tables
+    from deepict_dask.scoring.importing import import_tables
 
     imported = import_tables(
         tables,

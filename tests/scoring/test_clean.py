@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from deepict_dask.errors import InputError, OutputExistsError
 from deepict_dask.io.tables import read_particles, write_particles
 from deepict_dask.particles import Particles, join
-from deepict_dask.scoring.clean import Rules, clean, clean_particles, inside_mask
+from deepict_dask.scoring.clean import Rules, clean, clean_particles
+from deepict_dask.scoring.tomogram_mask import inside_mask
 from deepict_dask.stages.mask import open_mask
 from deepict_dask.tomogram import Grid
 from tests.conftest import write_mrc

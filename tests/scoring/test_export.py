@@ -13,7 +13,8 @@ from deepict_dask.errors import InputError, NeedsGridError, OutputExistsError
 from deepict_dask.io.exchange import FORMATS, Details, Geometry
 from deepict_dask.io.tables import read_particles, write_particles
 from deepict_dask.particles import Particles
-from deepict_dask.scoring.export import export, import_tables
+from deepict_dask.scoring.export import export
+from deepict_dask.scoring.importing import import_tables
 from tests.exchanged import CLASSES, NAMES, PIXEL, RENAME, VOXEL, everything, own_name, run_folder, shape_xyz
 
 TABLES = {

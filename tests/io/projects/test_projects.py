@@ -12,7 +12,10 @@ import pytest
 import starfile
 
 from deepict_dask.campaign.entries import find_entries, overrides_of
+from deepict_dask.campaign.plan import plan_run
+from deepict_dask.config import Settings
 from deepict_dask.errors import FormatError, InputError
+from deepict_dask.io.location import Location
 from deepict_dask.io.projects import is_project, series_of_run
 from tests.conftest import write_mrc
 
@@ -136,6 +139,8 @@ def test_aretomo3(tmp_path, tomogram):
     write_mrc(tmp_path / "Position_3_Vol.mrc", tomogram, 10.0)
     warnings = find_entries([str(tmp_path)])[0].warnings
     assert len(warnings) == 1 and "of Position_3_Vol.mrc, so these are left out" in warnings[0]
+    plan = plan_run([str(tmp_path)], Location.of(tmp_path / "run"), Settings(), until="ingest")
+    assert plan.warnings == warnings  # which whoever runs it says
     (tmp_path / "Position_1.mrc").write_bytes(b"no stack")
     assert "tilt_series_pixel_size" not in find_entries([str(tmp_path)])[0].metadata
 

@@ -143,6 +143,7 @@ def read(path: Path, reading: Reading) -> Particles:
     if path.is_file():
         content = _open(path, reading)
         if "pickable_object_name" in content:
+            _chosen([(path, content)], path, reading)
             return _picks(path, content, {}, reading)
         called, folder = _names(content), _root(path, content)
     elif (path / CONFIG).is_file():

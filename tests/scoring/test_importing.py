@@ -13,7 +13,8 @@ from deepict_dask.io.exchange import Geometry
 from deepict_dask.io.exchange.frame import Series
 from deepict_dask.io.tables import read_particles, write_particles
 from deepict_dask.particles import Particles, VoxelGrid, join
-from deepict_dask.scoring.export import export, import_tables
+from deepict_dask.scoring.export import export
+from deepict_dask.scoring.importing import import_tables
 
 SHAPE = (50, 60, 70)
 TABLES = {
@@ -206,6 +207,8 @@ def test_of_several_users_of_copick_one_is_chosen(tmp_path):
     assert len(import_tables([str(project)], tmp_path / "c.csv", session="1").particles) == 4
     with pytest.raises(InputError, match="no picks of user bob"):
         import_tables([str(project)], tmp_path / "d.csv", user="bob")
+    with pytest.raises(InputError, match="no picks of user bob"):
+        import_tables([str(file)], tmp_path / "d.csv", user="bob")
     place = exported(tmp_path, "dynamo")
     with pytest.raises(InputError, match="--user and --session choose among picks of copick"):
         import_tables([str(place)], tmp_path / "d.csv", user="bob")
