@@ -251,3 +251,11 @@ def test_metadata_that_is_damaged_is_not_passed_over(tmp_path):
     next(place.rglob("fas-1.0.json")).write_text("{")
     with pytest.raises(FormatError, match="fas-1.0.json is not JSON"):
         import_tables([str(place)], tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize("suffix", ["tbl", "ndjson", "txt", "doc", "csv"])
+def test_what_is_no_text_is_said(tmp_path, suffix):
+    file = tmp_path / f"junk.{suffix}"
+    file.write_bytes(b"\xf6" + bytes(np.random.default_rng(0).integers(0, 256, 2000, "u1")))
+    with pytest.raises(InputError, match=r"junk"):
+        import_tables([str(file)], tmp_path / "out.csv", geometry=Geometry(voxel_size=(10.0,) * 3))

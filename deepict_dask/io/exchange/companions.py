@@ -26,7 +26,7 @@ def write_companions(export: Export, folder: Path, *, tomograms: bool = True) ->
 def names_beside(table: Path, name: str, reading: Reading) -> dict[int, str]:
     """Read the names that a list beside a table gives to numbers; none where there is no such list."""
     place = table.with_name(name)
-    return number_map(reading.opening(place).read_text(encoding="utf-8"), place) if place.is_file() else {}
+    return number_map(reading.text(place), place) if place.is_file() else {}
 
 
 def named(

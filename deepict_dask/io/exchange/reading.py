@@ -58,6 +58,22 @@ class Reading:
             self.journal.files.append(path)
         return path
 
+    def text(self, path: Path) -> str:
+        """Read a text file, and note it.
+
+        Raises
+        ------
+        FormatError
+            If it is no text in UTF-8.
+        """
+        try:
+            return self.opening(path).read_text("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise FormatError(
+                f"{path} is no text in UTF-8 (byte {error.start}), so it is damaged or something else than its name says; "
+                "export it again, or give its --format"
+            ) from error
+
     def say(self, sentence: str) -> None:
         """Note a sentence for the user; one that was said already is not said again."""
         if sentence not in self.journal.sentences:

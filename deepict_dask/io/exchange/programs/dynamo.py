@@ -68,11 +68,7 @@ def read(path: Path, reading: Reading) -> Particles:
     FormatError
         If a row has fewer than 26 columns, or something else than numbers.
     """
-    lines = [
-        (k, line.split())
-        for k, line in enumerate(reading.opening(path).read_text("utf-8-sig").splitlines(), 1)
-        if line.strip()
-    ]
+    lines = [(k, line.split()) for k, line in enumerate(reading.text(path).splitlines(), 1) if line.strip()]
     for k, cells in lines:
         if len(cells) < 26:
             raise FormatError(
@@ -112,5 +108,5 @@ def _listed(table: Path, reading: Reading) -> dict[int, str]:
     listed = table.with_suffix(".doc")
     if not listed.is_file():
         return {}
-    names = number_map(reading.opening(listed).read_text("utf-8"), listed)
+    names = number_map(reading.text(listed), listed)
     return {k: tomogram_name(name) for k, name in names.items()}

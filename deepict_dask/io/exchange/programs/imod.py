@@ -126,7 +126,7 @@ def read_points(path: Path, reading: Reading) -> Particles:
     if path.is_dir():
         return _all(path, f"*{POINTS_END}", read_points, reading)
     rows, numbers = [], []
-    for k, line in enumerate(reading.opening(path).read_text("utf-8-sig").splitlines(), start=1):
+    for k, line in enumerate(reading.text(path).splitlines(), start=1):
         cells = line.split()
         if not cells:
             continue

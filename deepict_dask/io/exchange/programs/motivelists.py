@@ -142,9 +142,7 @@ def read_em(path: Path, reading: Reading) -> Particles:
 def read_csv(path: Path, reading: Reading) -> Particles:
     """Read a list in a CSV without a header; FormatError if a row has not 20 numbers."""
     lines = [
-        (k, line.split(","))
-        for k, line in enumerate(reading.opening(path).read_text("utf-8-sig").splitlines(), 1)
-        if line.strip()
+        (k, line.split(",")) for k, line in enumerate(reading.text(path).splitlines(), 1) if line.strip()
     ]
     for k, cells in lines:
         if len(cells) != N_VALUES:

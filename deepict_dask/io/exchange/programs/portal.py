@@ -96,7 +96,7 @@ def read(path: Path, reading: Reading) -> Particles:
             raise InputError(f"{path} holds no .ndjson; give a file or folder of the CryoET Data Portal")
         return join([read(file, reading) for file in files])
     positions, turns, labels = [], [], []
-    for k, line in enumerate(reading.opening(path).read_text("utf-8").splitlines(), start=1):
+    for k, line in enumerate(reading.text(path).splitlines(), start=1):
         if not line.strip():
             continue
         try:
