@@ -225,8 +225,8 @@ class _Campaign:
         except BaseException:
             self.ledger.stop()
             pool.shutdown(wait=False, cancel_futures=True)
-            # Their claims are theirs until they have ended.
-            wait(futures, timeout=STOP_SECONDS)
+            # Their claims are theirs until they have ended. Those that never began do not end.
+            wait([f for f in futures if not f.cancelled()], timeout=STOP_SECONDS)
             raise
         pool.shutdown()
         return again

@@ -137,11 +137,20 @@ def test_a_lost_scheduler_stops_the_run_once(cells, network, client, tmp_path, m
     def gone(node, made, work):
         raise ClusterError("the scheduler is gone")
 
+    waited_for, real = [], module.wait
+
+    def waiting(futures, timeout):
+        waited_for.append([f.cancelled() for f in futures])
+        return real(futures, timeout)
+
     monkeypatch.setattr(module, "run_node", gone)
+    monkeypatch.setattr(module, "wait", waiting)
     told = []
     with pytest.raises(ClusterError):
         go(cells, tmp_path, network, done=told.append, window=2)
     assert not told
+    # What never began never ends.
+    assert waited_for and not any(waited_for[0])
 
 
 def test_what_killed_its_workers_is_tried_again_alone_and_then_set_aside(

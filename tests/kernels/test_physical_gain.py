@@ -43,6 +43,10 @@ def test_zero_frequency_takes_the_first_shell_s_gain():
 )
 def test_gain_is_finite_and_positive_whatever_the_input(amplitude, smooth):
     spectrum = made(10, len(amplitude), lambda _: np.array(amplitude))
+    if smooth > len(amplitude):
+        with pytest.raises(InputError, match="wider than that"):
+            physical_gain(spectrum, made(13, 16, np.ones_like), smooth=smooth)
+        return
     gain = physical_gain(spectrum, made(13, 16, np.ones_like), smooth=smooth)
     value = gain(np.linspace(0, 0.2, 100))
     assert np.isfinite(value).all()
